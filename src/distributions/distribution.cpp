@@ -1,0 +1,121 @@
+#include "elbo/distributions/distribution.h"
+
+#include <ATen/ATen.h>
+#include <ATen/ExpandUtils.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+namespace elbo {
+
+Distribution::Distribution(std::vector<int64_t> batch_shape, std::vector<int64_t> event_shape)
+    : batch_shape_(std::move(batch_shape)), event_shape_(std::move(event_shape)) {}
+
+std::vector<int64_t> Distribution::extended_shape(at::IntArrayRef sample_shape) const {
+  std::vector<int64_t> shape(sample_shape.begin(), sample_shape.end());
+  shape.insert(shape.end(), batch_shape_.begin(), batch_shape_.end());
+  shape.insert(shape.end(), event_shape_.begin(), event_shape_.end());
+  return shape;
+}
+
+void Distribution::unsupported(const char* method) const {
+  throw Error(name() + ": no " + method + " in closed form");
+}
+
+at::Tensor Distribution::sample(const Noise& noise, at::IntArrayRef shape) const {
+  const at::NoGradGuard no_grad;
+  return rsample(noise, shape);
+}
+at::Tensor Distribution::rsample(const Noise&, at::IntArrayRef) const { unsupported("rsample"); }
+at::Tensor Distribution::cdf(const at::Tensor&) const { unsupported("cdf"); }
+at::Tensor Distribution::log_cdf(const at::Tensor& x) const { return cdf(x).log(); }
+at::Tensor Distribution::icdf(const at::Tensor&) const { unsupported("icdf"); }
+at::Tensor Distribution::entropy() const { unsupported("entropy"); }
+at::Tensor Distribution::mean() const { unsupported("mean"); }
+at::Tensor Distribution::variance() const { unsupported("variance"); }
+
+namespace {
+std::vector<int64_t> head(const std::vector<int64_t>& shape, int64_t drop) {
+  return {shape.begin(), shape.end() - drop};
+}
+std::vector<int64_t> independent_event(const Distribution& base, int64_t event_dims) {
+  std::vector<int64_t> event(base.batch_shape().end() - event_dims, base.batch_shape().end());
+  event.insert(event.end(), base.event_shape().begin(), base.event_shape().end());
+  return event;
+}
+const Distribution& checked(const DistributionPtr& base, int64_t event_dims) {
+  const auto batch_dims = static_cast<int64_t>(base->batch_shape().size());
+  if (event_dims < 0 || event_dims > batch_dims)
+    throw ShapeError(fmt::format("Independent: event_dims = {}; {} has batch shape [{}]",
+                                 event_dims, base->name(), fmt::join(base->batch_shape(), ", ")));
+  return *base;
+}
+}  // namespace
+
+Independent::Independent(DistributionPtr base, int64_t event_dims)
+    : Distribution(head(checked(base, event_dims).batch_shape(), event_dims),
+                   independent_event(*base, event_dims)),
+      base_(std::move(base)),
+      event_dims_(event_dims) {}
+
+std::string Independent::name() const { return "Independent(" + base_->name() + ")"; }
+
+at::Tensor Independent::sum_event(const at::Tensor& x) const {
+  if (event_dims_ == 0) return x;
+  std::vector<int64_t> dims(static_cast<size_t>(event_dims_));
+  for (int64_t i = 0; i < event_dims_; ++i) dims[static_cast<size_t>(i)] = -1 - i;
+  return x.sum(dims);
+}
+
+at::Tensor Independent::sample(const Noise& noise, at::IntArrayRef shape) const {
+  return base_->sample(noise, shape);
+}
+at::Tensor Independent::rsample(const Noise& noise, at::IntArrayRef shape) const {
+  return base_->rsample(noise, shape);
+}
+at::Tensor Independent::log_prob(const at::Tensor& x) const {
+  return sum_event(base_->log_prob(x));
+}
+at::Tensor Independent::entropy() const { return sum_event(base_->entropy()); }
+at::Tensor Independent::mean() const { return base_->mean(); }
+at::Tensor Independent::variance() const { return base_->variance(); }
+
+DistributionPtr Independent::expand(at::IntArrayRef batch_shape) const {
+  std::vector<int64_t> base_shape(batch_shape.begin(), batch_shape.end());
+  base_shape.insert(base_shape.end(), base_->batch_shape().end() - event_dims_,
+                    base_->batch_shape().end());
+  return std::make_shared<Independent>(base_->expand(base_shape), event_dims_);
+}
+DistributionPtr Independent::clone() const { return std::make_shared<Independent>(*this); }
+
+namespace detail {
+
+std::vector<int64_t> broadcast_shape(const std::string& law, at::IntArrayRef a, at::IntArrayRef b) {
+  std::vector<int64_t> shape(std::max(a.size(), b.size()));
+  for (size_t i = 0; i < shape.size(); ++i) {  // from the right
+    const int64_t m = i < a.size() ? a[a.size() - 1 - i] : 1;
+    const int64_t n = i < b.size() ? b[b.size() - 1 - i] : 1;
+    if (m != n && m != 1 && n != 1)
+      throw ShapeError(fmt::format("{}: parameters of shapes [{}] and [{}] do not broadcast", law,
+                                   fmt::join(a, ", "), fmt::join(b, ", ")));
+    shape[shape.size() - 1 - i] = m == 1 ? n : m;
+  }
+  return shape;
+}
+
+void check_parameter(const std::string& law, const char* parameter, const char* expected,
+                     const at::Tensor& value, const at::Tensor& ok) {
+  if (ok.all().item<bool>()) return;
+  const auto first = ok.logical_not().nonzero()[0];
+  std::vector<int64_t> index;
+  auto cell = value.detach();
+  for (int64_t d = 0; d < first.numel(); ++d) {
+    index.push_back(first[d].item<int64_t>());
+    cell = cell.select(0, index.back());
+  }
+  const std::string place = index.empty() ? "" : fmt::format(" at [{}]", fmt::join(index, ", "));
+  throw DomainError(fmt::format("{}: {} must be {}, got {}{}", law, parameter, expected,
+                                cell.item<double>(), place));
+}
+
+}  // namespace detail
+}  // namespace elbo

@@ -1,0 +1,108 @@
+#include "elbo/distributions/kl.h"
+
+#include <ATen/ATen.h>
+
+#include <limits>
+#include <map>
+#include <utility>
+
+#include "elbo/distributions/bernoulli.h"
+#include "elbo/distributions/categorical.h"
+#include "elbo/distributions/normal.h"
+#include "elbo/distributions/uniform.h"
+
+namespace elbo {
+namespace {
+
+at::Tensor infinity(const at::TensorOptions& options) {
+  return at::full({}, std::numeric_limits<double>::infinity(), options);
+}
+
+// Against N(0, 1) this is AEVB appendix B: -1/2 (1 + log sigma^2 - mu^2 - sigma^2).
+at::Tensor kl_normal_normal(const Normal& q, const Normal& p) {
+  const auto ratio = (q.scale() / p.scale()).square();
+  const auto shift = ((q.loc() - p.loc()) / p.scale()).square();
+  return 0.5 * (ratio + shift - 1) + p.log_scale() - q.log_scale();
+}
+
+// q log(q / p), 0 where q is 0, for probabilities given by their logarithms.
+at::Tensor relative(const at::Tensor& log_q, const at::Tensor& log_p) {
+  const auto q = log_q.exp();
+  return at::where(q > 0, q * (log_q - log_p), at::zeros({}, q.options()));
+}
+
+at::Tensor kl_bernoulli_bernoulli(const Bernoulli& q, const Bernoulli& p) {
+  return relative(at::log_sigmoid(q.logits()), at::log_sigmoid(p.logits())) +
+         relative(at::log_sigmoid(-q.logits()), at::log_sigmoid(-p.logits()));
+}
+
+at::Tensor kl_categorical_categorical(const Categorical& q, const Categorical& p) {
+  return relative(q.logits(), p.logits()).sum(-1);
+}
+
+at::Tensor kl_uniform_uniform(const Uniform& q, const Uniform& p) {
+  const auto inside = (q.low() >= p.low()).logical_and(q.high() <= p.high());
+  return at::where(inside, (p.high() - p.low()).log() - (q.high() - q.low()).log(),
+                   infinity(q.low().options()));
+}
+
+at::Tensor kl_uniform_normal(const Uniform& q, const Normal& p) {
+  // -H(q) - E_q[log p]
+  const auto second_moment = q.variance() + (q.mean() - p.loc()).square();
+  return -q.entropy() + p.log_scale() + 0.91893853320467274178 +
+         0.5 * second_moment / p.scale().square();
+}
+
+at::Tensor kl_normal_uniform(const Normal& q, const Uniform& p) {
+  return infinity(q.loc().options())
+      .expand(detail::broadcast_shape("kl_divergence", q.batch_shape(), p.batch_shape()));
+}
+
+using Registry = std::map<std::pair<std::type_index, std::type_index>, KlFunction>;
+
+Registry& registry() {
+  static Registry table;
+  return table;
+}
+
+void add_builtin() {
+  static const bool done = [] {
+    register_kl(kl_normal_normal);
+    register_kl(kl_bernoulli_bernoulli);
+    register_kl(kl_categorical_categorical);
+    register_kl(kl_uniform_uniform);
+    register_kl(kl_uniform_normal);
+    register_kl(kl_normal_uniform);
+    return true;
+  }();
+  (void)done;
+}
+
+}  // namespace
+
+void register_kl(std::type_index q, std::type_index p, KlFunction function) {
+  registry().insert_or_assign({q, p}, std::move(function));
+}
+
+std::optional<at::Tensor> try_kl_divergence(const Distribution& q, const Distribution& p) {
+  add_builtin();
+  const auto* q_event = dynamic_cast<const Independent*>(&q);
+  const auto* p_event = dynamic_cast<const Independent*>(&p);
+  if (q_event != nullptr && p_event != nullptr &&
+      q_event->reinterpreted() == p_event->reinterpreted()) {
+    auto kl = try_kl_divergence(*q_event->base(), *p_event->base());
+    if (kl) kl = q_event->sum_event(*kl);
+    return kl;
+  }
+  const auto found = registry().find({typeid(q), typeid(p)});
+  if (found == registry().end()) return std::nullopt;
+  return found->second(q, p);
+}
+
+at::Tensor kl_divergence(const Distribution& q, const Distribution& p) {
+  if (auto kl = try_kl_divergence(q, p)) return *kl;
+  throw Error("kl_divergence: no closed form for " + q.name() + " against " + p.name() +
+              "; estimate it from log_prob, or register one with register_kl");
+}
+
+}  // namespace elbo

@@ -1,0 +1,75 @@
+#include "elbo/distributions/normal.h"
+
+#include <ATen/ATen.h>
+
+#include <cmath>
+#include <numbers>
+
+namespace elbo {
+namespace {
+constexpr double kHalfLogTwoPi = 0.91893853320467274178;
+}
+
+Normal::Normal(at::Tensor loc, at::Tensor scale, at::Tensor log_scale)
+    : DistributionBase(detail::broadcast_shape("Normal", loc.sizes(), scale.sizes()), {}),
+      loc_(std::move(loc)),
+      scale_(std::move(scale)),
+      log_scale_(std::move(log_scale)) {}
+
+Normal::Normal(at::Tensor loc, at::Tensor scale, Validate validate)
+    : Normal(std::move(loc), scale, scale.log()) {
+  if (validate == Validate::kNo) return;
+  detail::check_parameter("Normal", "loc", "finite", loc_, loc_.isfinite());
+  detail::check_parameter("Normal", "scale", "> 0", scale_, scale_ > 0);
+}
+
+Normal Normal::from_log_var(at::Tensor mu, const at::Tensor& log_var) {
+  auto log_scale = 0.5 * log_var;
+  auto scale = log_scale.exp();
+  return Normal(std::move(mu), std::move(scale), std::move(log_scale));
+}
+
+Normal Normal::standard(at::IntArrayRef shape, const at::TensorOptions& options) {
+  const auto zero = at::zeros({}, options).expand(shape);
+  return Normal(zero, at::ones({}, options).expand(shape), zero);
+}
+
+at::Tensor Normal::rsample(const Noise& noise, at::IntArrayRef shape) const {
+  const auto epsilon = noise.normal(extended_shape(shape), loc_.options());
+  return at::addcmul(loc_, scale_, epsilon);  // z = mu + sigma * epsilon (AEVB 2.4)
+}
+
+at::Tensor Normal::log_prob(const at::Tensor& x) const {
+  return -0.5 * ((x - loc_) / scale_).square() - log_scale_ - kHalfLogTwoPi;
+}
+
+at::Tensor Normal::cdf(const at::Tensor& x) const {
+  return 0.5 * at::erfc((loc_ - x) / (scale_ * std::numbers::sqrt2));
+}
+
+at::Tensor Normal::log_cdf(const at::Tensor& x) const {
+  const auto t = (x - loc_) / scale_;
+  // Phi(t) = erfcx(-t / sqrt 2) exp(-t^2 / 2) / 2. Each branch sees only arguments it can bear,
+  // so that no NaN gradient leaks through the selection.
+  const auto lower = t.clamp_max(0);
+  const auto upper = t.clamp_min(0);
+  const auto log_lower =
+      (0.5 * at::special_erfcx(-lower / std::numbers::sqrt2)).log() - 0.5 * lower.square();
+  const auto log_upper = at::log1p(-0.5 * at::erfc(upper / std::numbers::sqrt2));
+  return at::where(t < 0, log_lower, log_upper);
+}
+
+at::Tensor Normal::icdf(const at::Tensor& u) const { return loc_ + scale_ * at::special_ndtri(u); }
+
+at::Tensor Normal::entropy() const {
+  return (0.5 + kHalfLogTwoPi + log_scale_).expand(batch_shape());
+}
+at::Tensor Normal::mean() const { return loc_.expand(batch_shape()); }
+at::Tensor Normal::variance() const { return scale_.square().expand(batch_shape()); }
+
+DistributionPtr Normal::expand(at::IntArrayRef batch_shape) const {
+  return std::shared_ptr<Normal>(new Normal(loc_.expand(batch_shape), scale_.expand(batch_shape),
+                                            log_scale_.expand(batch_shape)));
+}
+
+}  // namespace elbo
