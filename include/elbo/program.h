@@ -1,0 +1,5 @@
+// The trace and its handlers.
+#pragma once
+
+#include "elbo/program/handlers.h"
+#include "elbo/program/trace.h"

@@ -1,0 +1,22 @@
+// Transformations of programs: each takes a program and gives another.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <string>
+
+#include "elbo/program/trace.h"
+
+namespace elbo {
+
+/// Latent sites take the values they have in `source` (which must outlive the program): a model
+/// replayed against a guide's trace evaluates p(x, z) at z ~ q. Sites `source` lacks are drawn.
+[[nodiscard]] Program replay(Program program, const Trace& source);
+
+/// Sites named in `values` become observed, with these values.
+[[nodiscard]] Program condition(Program program, std::map<std::string, at::Tensor> values);
+
+/// Sites for which `hide` holds run but are not recorded.
+[[nodiscard]] Program block(Program program, std::function<bool(const Site&)> hide);
+
+}  // namespace elbo
