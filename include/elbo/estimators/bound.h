@@ -1,0 +1,23 @@
+// An estimate of the evidence lower bound, not yet reduced over rows.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+namespace elbo {
+
+/// The terms of a bound, in nats. What lies inside the plate is kept a row; global sites (weights
+/// as latent variables: FVB) apart, for they count once and not N/M times.
+struct Bound {
+  at::Tensor rows{};            ///< [L, M]: the bound of each particle and row
+  at::Tensor reconstruction{};  ///< [L, M]: log p(x | z)
+  at::Tensor kl{};              ///< [L, M]: closed form, or its one-sample estimate log q - log p
+  at::Tensor global{};          ///< [L, 1], or undefined without global sites
+  int64_t total = 0;            ///< N
+
+  /// (1/M) sum of rows + (1/N) global, averaged over particles: a scalar, differentiable.
+  [[nodiscard]] at::Tensor per_datum() const;
+  /// N/M sum of rows + global (AEVB eq 8): the full-data bound's unbiased estimate.
+  [[nodiscard]] at::Tensor full_data() const;
+};
+
+}  // namespace elbo

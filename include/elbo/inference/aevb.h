@@ -1,0 +1,48 @@
+// Auto-encoding variational Bayes (AEVB algorithm 1).
+#pragma once
+
+#include <memory>
+
+#include "elbo/estimators/sgvb.h"
+#include "elbo/inference/learner.h"
+#include "elbo/optim/optimizer.h"
+
+namespace elbo {
+
+enum class Update {
+  kJoint,        ///< theta and phi together, from one gradient
+  kAlternating,  ///< phi first, then theta with phi's new value (TT, UT)
+};
+
+struct AevbOptions {
+  Sgvb estimator;
+  Update update = Update::kJoint;
+  /// Precision of the Gaussian prior on all weights and biases (AEVB 5: 1); 0 for none.
+  double weight_prior = 0;
+  /// Ascend the full-data bound of AEVB eq 8 instead of the bound per datum: the paper's scale.
+  bool full_data_objective = false;
+};
+
+/// Maximises the SGVB bound over the segments "theta" (model) and "phi" (guide), or whichever
+/// segments the parameters have. Works on any pair of programs.
+class Aevb final : public Learner {
+ public:
+  Aevb(Program model, Program guide, FlatParameters parameters,
+       std::unique_ptr<Optimizer> optimizer, AevbOptions options = {});
+
+  StepResult step(const Batch& batch, const Noise& noise) override;
+  [[nodiscard]] std::map<std::string, at::Tensor> state() const override;
+  [[nodiscard]] const FlatParameters& parameters() const { return parameters_; }
+  [[nodiscard]] Optimizer& optimizer() { return *optimizer_; }
+
+ private:
+  StepResult gradient(const Batch& batch, const Noise& noise);
+  void ascend(const Segment& segment, int64_t total);
+
+  Program model_, guide_;
+  FlatParameters parameters_;
+  std::unique_ptr<Optimizer> optimizer_;
+  AevbOptions options_;
+};
+
+}  // namespace elbo

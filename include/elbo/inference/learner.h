@@ -1,0 +1,33 @@
+// What turns minibatches into updates.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <map>
+#include <string>
+
+#include "elbo/batch.h"
+#include "elbo/kernels/noise.h"
+
+namespace elbo {
+
+/// What one step saw, in nats per datum, before its update.
+struct StepResult {
+  double elbo = 0;
+  double reconstruction = 0;
+  double kl = 0;
+  double log_prior = 0;  ///< (1/N) log p(weights), 0 without a prior
+};
+
+/// A learning algorithm over a model and a guide.
+class Learner {
+ public:
+  virtual ~Learner() = default;
+  /// One update. Throws NumericError, naming the term, before anything is changed by numbers that
+  /// are not finite.
+  virtual StepResult step(const Batch& batch, const Noise& noise) = 0;
+  /// Everything that must be saved to go on bit-exactly, by name; tensors are shared.
+  [[nodiscard]] virtual std::map<std::string, at::Tensor> state() const = 0;
+};
+
+}  // namespace elbo

@@ -1,0 +1,49 @@
+// All parameters of a model and its guide in one buffer.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace elbo {
+
+using NamedParameters = std::vector<std::pair<std::string, at::Tensor>>;
+
+/// A stretch [begin, end) of the buffer: theta (the model's) or phi (the guide's).
+struct Segment {
+  std::string name;
+  int64_t begin = 0;
+  int64_t end = 0;
+  [[nodiscard]] int64_t size() const { return end - begin; }
+};
+
+/// Takes parameters over: each becomes a view of one flat buffer, and its gradient a view of
+/// another, so that an optimiser is one pass and alternating updates move one segment alone.
+/// The parameters must be leaves of one dtype and device. Copies share the buffers.
+class FlatParameters {
+ public:
+  /// Segments in the order given; names must be unique over all. Throws ConfigError otherwise.
+  explicit FlatParameters(const std::vector<std::pair<std::string, NamedParameters>>& segments);
+
+  [[nodiscard]] const at::Tensor& values() const { return values_; }        ///< [P]
+  [[nodiscard]] const at::Tensor& gradients() const { return gradients_; }  ///< [P]
+  [[nodiscard]] const std::vector<Segment>& segments() const { return segments_; }
+  [[nodiscard]] const Segment& segment(const std::string& name) const;
+  [[nodiscard]] const NamedParameters& named() const { return named_; }
+  /// The whole buffer.
+  [[nodiscard]] Segment all() const { return {"all", 0, values_.numel()}; }
+
+  void zero_gradients();
+  /// Points every parameter's gradient at its slice again, should someone have replaced it.
+  void bind_gradients();
+
+ private:
+  at::Tensor values_, gradients_;
+  std::vector<Segment> segments_;
+  NamedParameters named_;
+};
+
+}  // namespace elbo
