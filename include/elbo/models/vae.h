@@ -1,0 +1,69 @@
+// The variational auto-encoder (AEVB 3 and C; UT; TT).
+#pragma once
+
+#include <memory>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <vector>
+
+#include "elbo/models/model.h"
+#include "elbo/nn/heads.h"
+#include "elbo/nn/mlp.h"
+
+namespace elbo {
+
+/// p(x | z).
+enum class Likelihood {
+  kBernoulli,        ///< AEVB C.1
+  kGaussian,         ///< AEVB C.2: mean and log-variance heads
+  kGaussianSigmoid,  ///< AEVB 5, Frey Face: as kGaussian with the mean through a sigmoid
+  kGaussianUnit,     ///< TT: N(mu(z), I)
+};
+
+/// q(z | x).
+enum class Encoder {
+  kGaussian,      ///< AEVB C.2: mean and log-variance heads
+  kGaussianTanh,  ///< UT: the mean through tanh, the variance through exp
+  kGaussianUnit,  ///< TT: N(mu(x), I)
+};
+
+struct VaeConfig {
+  int64_t data_dim = 0;  ///< D
+  int64_t latent_dim = 20;
+  std::vector<int64_t> hidden = {500};  ///< the encoder's widths; the decoder's in reverse
+  nn::Activation activation = nn::Activation::kTanh;
+  Likelihood likelihood = Likelihood::kBernoulli;
+  Encoder encoder = Encoder::kGaussian;
+  /// Smooth floor of the Gaussian likelihoods' sigma; without one the density of a constant pixel
+  /// grows without limit.
+  double sigma_min = 1e-3;
+
+  void validate() const;
+  [[nodiscard]] nlohmann::json to_json() const;
+  [[nodiscard]] static VaeConfig from_json(const nlohmann::json& config);
+};
+
+/// z ~ N(0, I), x ~ p(x | decoder(z)); q(z | x) from the encoder. Sites "z" and "x", plate "data",
+/// column "x" of the batch: [M, D].
+class Vae final : public Model {
+ public:
+  Vae(VaeConfig config, const at::TensorOptions& options);
+
+  [[nodiscard]] Program model() const override;
+  [[nodiscard]] Program guide() const override;
+  [[nodiscard]] std::vector<std::pair<std::string, NamedParameters>> parameters() const override;
+  [[nodiscard]] Independent encode(const at::Tensor& x) const override;
+  [[nodiscard]] Independent decode(const at::Tensor& z) const override;
+  [[nodiscard]] int64_t data_dim() const override { return config_.data_dim; }
+  [[nodiscard]] int64_t latent_dim() const override { return config_.latent_dim; }
+  [[nodiscard]] bool needs_unit_interval() const override;
+  [[nodiscard]] nlohmann::json config() const override { return config_.to_json(); }
+
+ private:
+  struct Network;  // hidden layers and a head
+
+  VaeConfig config_;
+  std::shared_ptr<Network> encoder_, decoder_;
+};
+
+}  // namespace elbo
