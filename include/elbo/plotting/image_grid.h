@@ -1,0 +1,31 @@
+// Grey-scale images laid out in a grid.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace elbo::plotting {
+
+struct GridOptions {
+  int64_t columns = 10;
+  int scale = 1;             ///< each pixel becomes scale x scale
+  int gap = 0;               ///< pixels between images, after scaling
+  uint8_t background = 255;  ///< grey of the gaps and of an unfilled last row
+};
+
+/// An 8-bit grey PNG of the images, row by row.
+/// Shapes: images [n, h, w]. Ranges: floating in [0, 1] (beyond: clamped), or uint8.
+/// Throws: ShapeError; DomainError for NaN, another type, or options out of range.
+[[nodiscard]] std::vector<std::byte> image_grid_png(const at::Tensor& images,
+                                                    const GridOptions& options);
+
+/// Originals above their reconstructions, `columns` pairs a row, labelled; an 8-bit RGB PNG.
+/// Shapes, ranges and errors as above, for both tensors, whose shapes must be equal.
+[[nodiscard]] std::vector<std::byte> reconstruction_pairs_png(const at::Tensor& originals,
+                                                              const at::Tensor& reconstructions,
+                                                              int64_t columns);
+
+}  // namespace elbo::plotting
