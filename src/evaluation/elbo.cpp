@@ -1,0 +1,64 @@
+#include "elbo/evaluation/elbo.h"
+
+#include <ATen/ATen.h>
+
+#include <cmath>
+#include <limits>
+
+#include "elbo/distributions/normal.h"
+
+namespace elbo {
+namespace {
+
+/// Calls visit(batch, noise) on all rows, in order.
+template <class Visit>
+void each_batch(const data::BatchSource& source, const EvaluateOptions& options,
+                const Visit& visit) {
+  const at::NoGradGuard no_grad;
+  const Noise noise = evaluation_noise(options.seed);
+  for (int64_t first = 0; first < source.rows(); first += options.batch_size) {
+    const int64_t count = std::min(options.batch_size, source.rows() - first);
+    visit(source.range(first, count, noise), noise);
+  }
+}
+
+}  // namespace
+
+Noise evaluation_noise(uint64_t seed) { return Noise(seed, 0xffffffffu); }
+
+Evaluation evaluate_elbo(const Model& model, const data::BatchSource& source,
+                         const EvaluateOptions& options) {
+  const Program p = model.model(), q = model.guide();
+  double sum = 0, squares = 0, reconstruction = 0, kl = 0;
+  double shift = std::numeric_limits<double>::quiet_NaN();  // keeps the squares' sum accurate
+  each_batch(source, options, [&](const Batch& batch, const Noise& noise) {
+    const Bound bound = options.estimator(p, q, batch, noise);
+    const auto rows = bound.rows.to(at::kDouble).mean(0);
+    if (std::isnan(shift)) shift = rows.mean().item<double>();
+    sum += (rows - shift).sum().item<double>();
+    squares += (rows - shift).square().sum().item<double>();
+    reconstruction += bound.reconstruction.to(at::kDouble).mean(0).sum().item<double>();
+    kl += bound.kl.to(at::kDouble).mean(0).sum().item<double>();
+  });
+  const auto n = static_cast<double>(source.rows());
+  if (source.rows() == 0) throw DataError("evaluate: the data set has no rows");
+  const double variance = n > 1 ? (squares - sum * sum / n) / (n - 1) : 0;
+  return {.mean = shift + sum / n,
+          .standard_error = std::sqrt(std::max(0.0, variance) / n),
+          .reconstruction = reconstruction / n,
+          .kl = kl / n,
+          .rows = source.rows()};
+}
+
+double smallest_sigma(const Model& model, const data::BatchSource& source,
+                      const EvaluateOptions& options) {
+  double smallest = std::numeric_limits<double>::infinity();
+  each_batch(source, options, [&](const Batch& batch, const Noise&) {
+    const auto p = model.decode(model.encode(batch["x"]).mean());
+    if (const auto* normal = dynamic_cast<const Normal*>(p.base().get()))
+      smallest = std::min(smallest, normal->scale().min().item<double>());
+  });
+  return smallest;
+}
+
+}  // namespace elbo
