@@ -1,0 +1,21 @@
+// One function a command: adds it to the program.
+#pragma once
+
+#include <CLI/App.hpp>
+
+namespace elbo::cli {
+
+void add_train(CLI::App& program);
+void add_evaluate(CLI::App& program);
+void add_sample(CLI::App& program);
+void add_manifold(CLI::App& program);
+void add_reconstruct(CLI::App& program);
+void add_encode(CLI::App& program);
+void add_decode(CLI::App& program);
+void add_info(CLI::App& program);
+void add_data(CLI::App& program);
+
+/// Set by SIGINT and SIGTERM: training stops at the next step's end.
+[[nodiscard]] bool interrupted();
+
+}  // namespace elbo::cli

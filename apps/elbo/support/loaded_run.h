@@ -1,0 +1,64 @@
+// Data and runs, opened and checked against each other.
+#pragma once
+
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "elbo/data/batch_source.h"
+#include "elbo/data/data_set.h"
+#include "elbo/io/run_directory.h"
+#include "elbo/models/model.h"
+#include "support/settings.h"
+
+namespace elbo::cli {
+
+/// Throws DataError, naming the set and the first offence, when the rows are not what the model
+/// takes: values outside [0, 1] for a Bernoulli, missing entries, another width.
+void check_data(const data::DataSet& set, const Model& model);
+
+[[nodiscard]] at::TensorOptions tensor_options(const Settings& settings);
+
+/// The configuration of the model that the settings and the data ask for.
+[[nodiscard]] nlohmann::json model_config(const Settings& settings, const data::DataSet& set);
+
+/// A finished or stopped training.
+struct LoadedRun {
+  io::RunDirectory directory;
+  nlohmann::json description;  ///< model.json
+  Settings settings;
+  std::unique_ptr<Model> model;
+  std::vector<int64_t> event_shape;
+
+  [[nodiscard]] at::TensorOptions options() const { return tensor_options(settings); }
+  /// Images' height and width; ConfigError for a `command` that needs pictures otherwise.
+  [[nodiscard]] std::vector<int64_t> image_shape(const char* command) const;
+  /// [n, D] to [n, h, w].
+  [[nodiscard]] at::Tensor as_images(const at::Tensor& x, const char* command) const;
+};
+
+/// The description alone, with the model built but its weights not read.
+[[nodiscard]] LoadedRun open_description(const std::string& path);
+/// With the weights. Throws NoInputError, DataError.
+[[nodiscard]] LoadedRun open_run(const std::string& path);
+
+/// Which rows of a data set a command works on.
+struct RowsOf {
+  std::string part = "auto";  ///< train, test or all; auto: test of a known set, all of a file
+  int64_t limit = 0;          ///< the first so many; 0: all
+};
+
+struct Rows {
+  data::DataSet set;
+  data::Part part;
+  [[nodiscard]] data::BatchSource source(const LoadedRun& run) const;
+};
+
+/// Loads DATA for a run and checks that it fits its model.
+[[nodiscard]] Rows load_rows(const LoadedRun& run, const std::string& spec, const RowsOf& which);
+void add_rows_flags(CLI::App& command, RowsOf& which);
+
+/// Saves a model's parameters in the run directory.
+void save_weights(const io::RunDirectory& directory, const Model& model);
+
+}  // namespace elbo::cli

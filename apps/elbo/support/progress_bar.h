@@ -1,0 +1,26 @@
+#pragma once
+
+#include <chrono>
+
+#include "elbo/training/trainer.h"
+
+namespace elbo::cli {
+
+/// Training's progress on standard error: one line redrawn on a terminal, else a plain line every
+/// few seconds.
+class ProgressBar {
+ public:
+  ProgressBar();
+  void update(const Progress& progress);
+  /// Clears the line, so that other output may follow.
+  void clear();
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  bool terminal_;
+  bool drawn_ = false;
+  Clock::time_point start_, last_;
+  int64_t first_samples_ = -1;
+};
+
+}  // namespace elbo::cli

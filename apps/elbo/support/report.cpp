@@ -1,0 +1,91 @@
+#include "support/report.h"
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "elbo/evaluation/pictures.h"
+#include "elbo/io/atomic_file.h"
+#include "elbo/plotting/image_grid.h"
+#include "elbo/plotting/line_chart.h"
+#include "elbo/plotting/report.h"
+
+namespace elbo::cli {
+namespace {
+
+std::vector<std::byte> curve(const std::vector<nlohmann::json>& metrics) {
+  plotting::Series train, test;
+  train.name = "training bound";
+  test.name = "test bound";
+  for (const auto& line : metrics) {
+    const double samples = line.value("samples", 0.0);
+    const auto add = [&](plotting::Series& series, const char* key) {
+      if (!line.contains(key) || !line[key].is_number()) return;
+      series.x.push_back(samples);
+      series.y.push_back(line[key].get<double>());
+    };
+    add(train, "train_elbo");
+    add(test, "test_elbo");
+  }
+  std::vector<plotting::Series> series = {train};
+  if (!test.x.empty()) series.push_back(test);
+  return plotting::line_chart_png(series, {.title = "Evidence lower bound",
+                                           .x_label = "training samples seen",
+                                           .y_label = "nats per datum"});
+}
+
+}  // namespace
+
+std::vector<std::byte> sample_picture(const LoadedRun& run, int64_t count, uint64_t seed) {
+  const auto x = sample_means(*run.model, count, Noise(seed).site("sample"), run.options());
+  const auto columns = static_cast<int64_t>(std::ceil(std::sqrt(static_cast<double>(count))));
+  return plotting::image_grid_png(run.as_images(x, "sample"), {.columns = columns, .scale = 2});
+}
+
+std::vector<std::byte> manifold_picture(const LoadedRun& run, int64_t side) {
+  const auto x = manifold(*run.model, side, run.options());
+  return plotting::image_grid_png(run.as_images(x, "manifold"), {.columns = side, .scale = 1});
+}
+
+std::vector<std::byte> reconstruction_picture(const LoadedRun& run, const data::BatchSource& source,
+                                              int64_t count) {
+  const auto batch = source.range(0, std::min(count, source.rows()), evaluation_noise(0));
+  const auto& x = batch["x"];
+  return plotting::reconstruction_pairs_png(
+      run.as_images(x, "reconstruct"), run.as_images(reconstruct(*run.model, x), "reconstruct"),
+      10);
+}
+
+void write_report(const LoadedRun& run, const data::DataSet& set) {
+  const auto metrics = run.directory.read_metrics();
+  plotting::Report report{.title = "elbo: " + set.name};
+  for (const auto& [key, value] : run.settings.values()) report.settings.emplace_back(key, value);
+  if (!metrics.empty())
+    for (const auto& [key, value] : metrics.back().items())
+      report.results.emplace_back(
+          key, value.is_number_float() ? fmt::format("{:.6g}", value.get<double>()) : value.dump());
+  const auto add = [&](const char* name, const char* title, const char* caption,
+                       std::vector<std::byte> png) {
+    io::write_file(run.directory.figure(name), png);
+    report.figures.push_back({title, caption, std::move(png)});
+  };
+  if (!metrics.empty()) add("curve", "Training", "The bound as training went on.", curve(metrics));
+  if (run.event_shape.size() == 2) {
+    add("samples", "Samples", "Means of p(x|z) at z drawn from the prior (AEVB figure 5).",
+        sample_picture(run, 100, static_cast<uint64_t>(run.settings.integer("seed"))));
+    const data::BatchSource source(set.test.rows() > 0 ? set.test : set.train, set.scale,
+                                   data::parse_binarize(run.settings.word("binarize")),
+                                   run.options().dtype().toScalarType());
+    add("reconstructions", "Reconstructions",
+        "Test rows, and below each the mean of p(x|z) at the guide's mean.",
+        reconstruction_picture(run, source, 50));
+    if (run.model->latent_dim() == 2)
+      add("manifold", "Manifold",
+          "The latent plane through the inverse normal CDF (AEVB figure 4).",
+          manifold_picture(run, 20));
+  }
+  io::write_file(run.directory.report(), plotting::report_html(report));
+}
+
+}  // namespace elbo::cli

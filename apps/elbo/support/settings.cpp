@@ -1,0 +1,217 @@
+#include "support/settings.h"
+
+#include <fmt/format.h>
+
+#include <CLI/Config.hpp>
+#include <algorithm>
+#include <charconv>
+#include <nlohmann/json.hpp>
+
+#include "elbo/error.h"
+
+namespace elbo::cli {
+namespace {
+
+using Kind = Setting::Kind;
+
+const Setting& find(const std::string& name) {
+  for (const Setting& s : settings())
+    if (name == s.name) return s;
+  throw ConfigError(fmt::format("unknown setting '{}' (see elbo train --help)", name));
+}
+
+template <class T>
+T parse_number(const Setting& setting, std::string_view text) {
+  T value{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size() ||
+      static_cast<double>(value) < setting.low)
+    throw ConfigError(fmt::format("--{} = '{}'; expected {}", setting.name, text, setting.range));
+  return value;
+}
+
+std::vector<int64_t> parse_list(const Setting& setting, const std::string& text) {
+  std::vector<int64_t> out;
+  if (text == "none") return out;
+  size_t begin = 0;
+  while (begin <= text.size()) {
+    const size_t end = std::min(text.find(',', begin), text.size());
+    out.push_back(
+        parse_number<int64_t>(setting, std::string_view(text).substr(begin, end - begin)));
+    begin = end + 1;
+  }
+  return out;
+}
+
+bool is_word_of(const std::string& value, const std::string& range) {
+  // "a | b | c"
+  size_t begin = 0;
+  while (begin <= range.size()) {
+    const size_t end = std::min(range.find(" | ", begin), range.size());
+    if (range.compare(begin, end - begin, value) == 0) return true;
+    begin = end + 3;
+  }
+  return false;
+}
+
+void check(const Setting& setting, const std::string& value) {
+  switch (setting.kind) {
+    case Kind::kWord:
+      if (setting.range[0] != '<' && !is_word_of(value, setting.range))
+        throw ConfigError(
+            fmt::format("--{} = '{}'; expected {}", setting.name, value, setting.range));
+      break;
+    case Kind::kInteger:
+      parse_number<int64_t>(setting, value);
+      break;
+    case Kind::kReal:
+      if (value != "auto") parse_number<double>(setting, value);
+      break;
+    case Kind::kIntegers:
+      parse_list(setting, value);
+      break;
+  }
+}
+
+}  // namespace
+
+const std::vector<Setting>& settings() {
+  static const std::vector<Setting> table = {
+      {"preset", "a set of defaults: today's practice, or AEVB section 5", "default",
+       "default | aevb", Kind::kWord},
+      {"model", "the model", "vae", "vae", Kind::kWord},
+      {"latent", "latent dimensions", "20", "an integer >= 1", Kind::kInteger, 1},
+      {"hidden", "widths of the encoder's hidden layers; the decoder's are reversed", "500",
+       "integers >= 1 with commas, or none for a linear model", Kind::kIntegers, 1},
+      {"activation", "of the hidden layers", "tanh", "tanh | relu | softplus | sigmoid | identity",
+       Kind::kWord},
+      {"likelihood", "p(x|z); auto: bernoulli for images, gaussian otherwise", "auto",
+       "auto | bernoulli | gaussian | gaussian-sigmoid | gaussian-unit", Kind::kWord},
+      {"encoder", "q(z|x); gaussian-tanh has its mean through tanh, gaussian-unit variance 1",
+       "gaussian", "gaussian | gaussian-tanh | gaussian-unit", Kind::kWord},
+      {"sigma-min", "smooth floor of a Gaussian likelihood's sigma", "0.001", "a number >= 0",
+       Kind::kReal},
+      {"binarize", "of images: grey as stored, x > 1/2, or drawn anew at every visit", "none",
+       "none | threshold | sample", Kind::kWord},
+      {"learner", "the learning algorithm", "aevb", "aevb", Kind::kWord},
+      {"objective", "the estimator: AEVB eq 6 (a) or eq 7 (b)", "sgvb-b", "sgvb-a | sgvb-b",
+       Kind::kWord},
+      {"update", "theta and phi together, or phi before theta", "joint", "joint | alternating",
+       Kind::kWord},
+      {"mc-samples", "L, samples of z a row", "1", "an integer >= 1", Kind::kInteger, 1},
+      {"init", "weights from N(0, 0.01^2), or Xavier's uniform", "xavier", "aevb | xavier",
+       Kind::kWord},
+      {"weight-prior", "precision of the Gaussian prior on all weights (MAP); 0 for none", "0",
+       "a number >= 0", Kind::kReal},
+      {"objective-scale", "the bound per datum, or of the full data (AEVB eq 8)", "datum",
+       "datum | full-data", Kind::kWord},
+      {"optimizer", "the optimiser", "adam", "sgd | adagrad | adam", Kind::kWord},
+      {"lr", "learning rate; auto: the best of 0.01, 0.02, 0.1 on the first updates", "0.001",
+       "auto or a number > 0", Kind::kReal, 1e-300},
+      {"lr-schedule", "constant, or falling to 0 by a cosine", "cosine", "constant | cosine",
+       Kind::kWord},
+      {"batch", "M, rows a minibatch", "100", "an integer >= 1", Kind::kInteger, 1},
+      {"epochs", "passes over the training rows", "20", "an integer >= 1", Kind::kInteger, 1},
+      {"samples", "stop after this many rows instead; 0: go by epochs", "0", "an integer >= 0",
+       Kind::kInteger},
+      {"precision", "of all computation", "float32", "float64 | float32", Kind::kWord},
+      {"threads", "0: as many as the machine has", "0", "an integer >= 0", Kind::kInteger},
+      {"device", "where to compute", "cpu", "cpu", Kind::kWord},
+      {"test", "a file of test rows, instead of the set's own", "", "<file>", Kind::kWord},
+      {"data-seed", "of the built-in digits", "0", "an integer >= 0", Kind::kInteger},
+      {"seed", "of weights, order and noise", "0", "an integer >= 0", Kind::kInteger},
+  };
+  return table;
+}
+
+const Values& preset(const std::string& name) {
+  // AEVB 5: weights from N(0, 0.01), MAP with N(0, I), Adagrad with the rate chosen from
+  // {0.01, 0.02, 0.1} on the first iterations, M = 100, L = 1, the bound of eq 8.
+  static const std::map<std::string, Values> presets = {{"default", {}},
+                                                        {"aevb",
+                                                         {{"init", "aevb"},
+                                                          {"weight-prior", "1"},
+                                                          {"objective-scale", "full-data"},
+                                                          {"optimizer", "adagrad"},
+                                                          {"lr", "auto"},
+                                                          {"lr-schedule", "constant"},
+                                                          {"batch", "100"},
+                                                          {"mc-samples", "1"}}}};
+  const auto it = presets.find(name);
+  if (it == presets.end())
+    throw ConfigError(fmt::format("--preset = '{}'; expected default | aevb", name));
+  return it->second;
+}
+
+void add_flags(CLI::App& command, Values& flags) {
+  for (const Setting& s : settings()) {
+    auto* option = command.add_option_function<std::string>(
+        std::string("--") + s.name,
+        [&flags, name = std::string(s.name)](const std::string& value) { flags[name] = value; },
+        fmt::format("{} ({})", s.description, s.range));
+    option->type_name(s.kind == Kind::kWord ? "WORD" : "NUMBER");
+    if (*s.default_value) option->default_str(s.default_value);
+  }
+}
+
+Values read_config(const std::string& path) {
+  Values values;
+  std::vector<CLI::ConfigItem> items;
+  try {
+    items = CLI::ConfigTOML().from_file(path);
+  } catch (const CLI::FileError&) {
+    throw NoInputError(path + ": no such config file");
+  }
+  for (const auto& item : items) {
+    if (!item.parents.empty() || item.name == "++" || item.name == "--")
+      throw ConfigError(fmt::format("{}: '{}': sections are not used; expected key = value lines",
+                                    path, item.fullname()));
+    try {
+      std::string value;
+      for (const auto& part : item.inputs) value += (value.empty() ? "" : ",") + part;
+      check(find(item.name), value);
+      values[item.name] = value;
+    } catch (const ConfigError& e) {
+      throw ConfigError(fmt::format("{}: {}", path, e.what()));
+    }
+  }
+  return values;
+}
+
+Settings::Settings(const Values& flags, const Values& config) {
+  for (const Setting& s : settings()) values_[s.name] = s.default_value;
+  const auto chosen = [&](const Values& v) {
+    const auto it = v.find("preset");
+    return it == v.end() ? nullptr : &it->second;
+  };
+  const std::string* name = chosen(flags);
+  if (name == nullptr) name = chosen(config);
+  if (name != nullptr)
+    for (const auto& [key, value] : preset(*name)) values_[key] = value;
+  for (const auto& [key, value] : config) set(key, value);
+  for (const auto& [key, value] : flags) set(key, value);
+}
+
+Settings::Settings(const nlohmann::json& saved) {
+  for (const Setting& s : settings()) values_[s.name] = s.default_value;
+  for (const auto& [key, value] : saved.items()) set(key, value.get<std::string>());
+}
+
+void Settings::set(const std::string& name, const std::string& value) {
+  check(find(name), value);
+  values_[name] = value;
+}
+
+const std::string& Settings::word(const std::string& name) const { return values_.at(name); }
+int64_t Settings::integer(const std::string& name) const {
+  return parse_number<int64_t>(find(name), values_.at(name));
+}
+double Settings::real(const std::string& name) const {
+  return parse_number<double>(find(name), values_.at(name));
+}
+std::vector<int64_t> Settings::integers(const std::string& name) const {
+  return parse_list(find(name), values_.at(name));
+}
+nlohmann::json Settings::to_json() const { return values_; }
+
+}  // namespace elbo::cli

@@ -1,0 +1,222 @@
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <cmath>
+#include <limits>
+#include <memory>
+
+#include "commands.h"
+#include "elbo/error.h"
+#include "elbo/evaluation/elbo.h"
+#include "elbo/inference/aevb.h"
+#include "elbo/io/atomic_file.h"
+#include "elbo/kernels/runtime.h"
+#include "elbo/training/trainer.h"
+#include "support/loaded_run.h"
+#include "support/progress_bar.h"
+#include "support/report.h"
+
+namespace elbo::cli {
+namespace {
+
+struct Arguments {
+  std::string data, out, config;
+  Values flags;
+  bool resume = false, json = false;
+};
+
+std::unique_ptr<Aevb> make_learner(const Model& model, const Settings& s, double lr) {
+  FlatParameters parameters(model.parameters());
+  auto optimizer = make_optimizer(s.word("optimizer"), parameters, lr);
+  const AevbOptions options{
+      .estimator = {.form = s.word("objective") == "sgvb-a" ? SgvbForm::kA : SgvbForm::kB,
+                    .num_particles = s.integer("mc-samples")},
+      .update = s.word("update") == "joint" ? Update::kJoint : Update::kAlternating,
+      .weight_prior = s.real("weight-prior"),
+      .full_data_objective = s.word("objective-scale") == "full-data"};
+  return std::make_unique<Aevb>(model.model(), model.guide(), std::move(parameters),
+                                std::move(optimizer), options);
+}
+
+// AEVB 5: each rate's first updates, from the same start on the same rows and noise.
+double chosen_rate(const Model& model, const Settings& s, const data::BatchSource& source) {
+  constexpr int64_t kUpdates = 200;
+  const auto seed = static_cast<uint64_t>(s.integer("seed"));
+  return choose_learning_rate({0.01, 0.02, 0.1}, [&](double rate) {
+    initialise_model(model, nn::parse_init(s.word("init")), seed);
+    const auto learner = make_learner(model, s, rate);
+    return mean_bound_of_first_updates(*learner, source, seed, s.integer("batch"), kUpdates);
+  });
+}
+
+nlohmann::json describe(const Settings& s, const data::DataSet& set, const std::string& spec) {
+  return {{"elbo", ELBO_VERSION},
+          {"model", model_config(s, set)},
+          {"data",
+           {{"name", spec},
+            {"event_shape", set.event_shape},
+            {"scale", set.scale},
+            {"train_rows", set.train.rows()},
+            {"test_rows", set.test.rows()}}},
+          {"settings", s.to_json()}};
+}
+
+// Settings of a run that goes on: its own, where only what does not change the course may differ.
+Settings resumed_settings(const LoadedRun& run, const Values& flags) {
+  Settings s = run.settings;
+  for (const auto& [name, value] : flags) {
+    const bool free =
+        name == "threads" || (name == "epochs" && s.word("lr-schedule") == "constant");
+    if (!free && s.word(name) != value)
+      throw ConfigError(
+          fmt::format("--{} {}: the run was started with {}; expected no other value "
+                      "on --resume",
+                      name, value, s.word(name)));
+    s.set(name, value);
+  }
+  return s;
+}
+
+void finish(const LoadedRun& run, const data::DataSet& set, const Trainer& trainer, Outcome outcome,
+            bool json) {
+  save_weights(run.directory, *run.model);
+  write_report(run, set);
+  const auto metrics = run.directory.read_metrics();
+  const auto last = metrics.empty() ? nlohmann::json::object() : metrics.back();
+  const auto path = run.directory.path().string();
+  if (json) {
+    fmt::print("{}\n", last.dump());
+    return;
+  }
+  if (outcome == Outcome::kStopped) {
+    fmt::print("stopped at step {}; go on with: elbo train --out {} --resume\n",
+               trainer.progress().step, path);
+    return;
+  }
+  if (last.contains("test_elbo"))
+    fmt::print("test bound {:.4f} nats per datum\n", last["test_elbo"].get<double>());
+  fmt::print("wrote {}: open {} in a browser\n", path, run.directory.report().string());
+}
+
+void warn_if_sigma_binds(double sigma, double floor) {
+  if (sigma < 1.05 * floor)
+    fmt::print(
+        stderr,
+        "elbo: note: the smallest sigma of p(x|z), {:.4g}, is at its floor {:.4g}: the bound "
+        "depends on --sigma-min\n",
+        sigma, floor);
+}
+
+// A run that fails before its first checkpoint leaves nothing behind.
+struct DiscardUnlessKept {
+  const io::RunDirectory& directory;
+  bool kept = false;
+  ~DiscardUnlessKept() {
+    if (!kept) directory.discard();
+  }
+};
+
+void train(const Arguments& a) {
+  std::unique_ptr<LoadedRun> run;
+  Settings s = a.resume ? Settings(Values{}, Values{})
+                        : Settings(a.flags, a.config.empty() ? Values{} : read_config(a.config));
+  std::string spec = a.data;
+  if (a.resume) {
+    run = std::make_unique<LoadedRun>(open_description(a.out));
+    s = resumed_settings(*run, a.flags);
+    const auto of_run = run->description.at("data").at("name").get<std::string>();
+    if (!spec.empty() && spec != of_run)
+      throw ConfigError(fmt::format("DATA = {}: the run was started on {}", spec, of_run));
+    spec = of_run;
+  } else if (spec.empty()) {
+    throw ConfigError("train: no DATA given; expected a name (see elbo data list) or a file");
+  }
+  runtime::tune({.threads = static_cast<int>(s.integer("threads"))});
+
+  const auto set = data::load(
+      spec, {.test_file = s.word("test"), .seed = static_cast<uint64_t>(s.integer("data-seed"))});
+  const auto options = tensor_options(s);
+  if (!run) {
+    auto model = make_model(model_config(s, set), options);
+    check_data(set, *model);
+    auto directory = io::RunDirectory::create(a.out);
+    run = std::make_unique<LoadedRun>(LoadedRun{std::move(directory), describe(s, set, spec), s,
+                                                std::move(model), set.event_shape});
+  }
+  check_data(set, *run->model);
+
+  const auto binarize = data::parse_binarize(s.word("binarize"));
+  const auto type = options.dtype().toScalarType();
+  const data::BatchSource source(set.train, set.scale, binarize, type);
+  const auto seed = static_cast<uint64_t>(s.integer("seed"));
+  DiscardUnlessKept discard{run->directory};
+  if (s.word("lr") == "auto") {
+    s.set("lr", fmt::format("{}", chosen_rate(*run->model, s, source)));
+    fmt::print(stderr, "elbo: chose --lr {}\n", s.word("lr"));
+  }
+  run->settings = s;
+  run->description["settings"] = s.to_json();
+  io::write_file(run->directory.model_json(), run->description.dump(2) + "\n");
+  initialise_model(*run->model, nn::parse_init(s.word("init")), seed);
+  const auto learner = make_learner(*run->model, s, s.real("lr"));
+
+  TrainerOptions trainer_options{
+      .epochs = s.integer("epochs"),
+      .batch_size = s.integer("batch"),
+      .seed = seed,
+      .schedule = s.word("lr-schedule") == "cosine" ? Schedule::kCosine : Schedule::kConstant};
+  const int64_t samples = s.integer("samples");
+  if (samples > 0)
+    trainer_options.epochs = (samples + source.rows() - 1) / std::max<int64_t>(1, source.rows());
+  Trainer trainer(trainer_options, *learner, learner->optimizer(), source, run->directory);
+  ProgressBar bar;
+  trainer.on_step = [&](const Progress& p) { bar.update(p); };
+  double sigma = std::numeric_limits<double>::infinity();
+  trainer.on_epoch = [&](const Progress&) {
+    nlohmann::json out = nlohmann::json::object();
+    if (set.test.rows() == 0) return out;
+    const data::BatchSource test(set.test, set.scale, binarize, type);
+    EvaluateOptions evaluation;
+      evaluation.seed = seed;
+    const auto e = evaluate_elbo(*run->model, test, evaluation);
+    out = {{"test_elbo", e.mean},
+           {"test_standard_error", e.standard_error},
+           {"test_reconstruction", e.reconstruction},
+           {"test_kl", e.kl}};
+    sigma = smallest_sigma(*run->model, test, evaluation);
+    if (std::isfinite(sigma)) out["smallest_sigma"] = sigma;
+    return out;
+  };
+  bool enough = false;
+  trainer.should_stop = [&] {
+    enough = samples > 0 && trainer.progress().samples >= samples;
+    return enough || interrupted();
+  };
+  if (a.resume && !trainer.resume())
+    fmt::print(stderr, "elbo: {} has no checkpoint yet: starting from the beginning\n", a.out);
+  Outcome outcome = trainer.run();
+  if (enough) outcome = Outcome::kFinished;
+  bar.clear();
+  warn_if_sigma_binds(sigma, s.real("sigma-min"));
+  discard.kept = true;
+  finish(*run, set, trainer, outcome, a.json);
+}
+
+}  // namespace
+
+void add_train(CLI::App& program) {
+  auto* command = program.add_subcommand("train", "Learn a model of a data set");
+  auto a = std::make_shared<Arguments>();
+  command->add_option("DATA", a->data, "a data set's name (elbo data list) or file");
+  command->add_option("--out", a->out, "the run directory to make")->required();
+  command->add_option("--config", a->config, "a file of key = value lines, keys as the flags");
+  command->add_flag("--resume", a->resume, "go on from the last checkpoint in --out");
+  command->add_flag("--json", a->json, "the last epoch's figures as JSON on standard output");
+  add_flags(*command, a->flags);
+  command->footer(
+      "A flag goes before the config file, that before the preset, that before the default.\n"
+      "Example: elbo train digits --out runs/digits --latent 10");
+  command->callback([a] { train(*a); });
+}
+
+}  // namespace elbo::cli
