@@ -53,7 +53,7 @@ const Distribution& checked(const DistributionPtr& base, int64_t event_dims) {
 
 Independent::Independent(DistributionPtr base, int64_t event_dims)
     : Distribution(head(checked(base, event_dims).batch_shape(), event_dims),
-                   independent_event(*base, event_dims)),
+                   independent_event(checked(base, event_dims), event_dims)),
       base_(std::move(base)),
       event_dims_(event_dims) {}
 

@@ -138,6 +138,8 @@ Program Vae::guide() const {
   };
 }
 
+nlohmann::json Vae::config() const { return config_.to_json(); }
+
 std::vector<std::pair<std::string, NamedParameters>> Vae::parameters() const {
   const auto named = [](const torch::nn::Module& module, const std::string& prefix) {
     NamedParameters out;

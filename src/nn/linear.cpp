@@ -68,8 +68,7 @@ Init parse_init(const std::string& name) {
   throw ConfigError("init = '" + name + "'; expected aevb or xavier");
 }
 
-void initialise(const std::vector<std::pair<std::string, at::Tensor>>& parameters, Init init,
-                const Noise& noise) {
+void initialise(const NamedParameters& parameters, Init init, const Noise& noise) {
   const at::NoGradGuard no_grad;
   for (auto [name, w] : parameters) {
     const Noise stream = noise.site(name);

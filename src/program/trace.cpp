@@ -37,11 +37,10 @@ void check_value(const Site& site) {
     fits = have == 1 || have == batch[batch.size() - 1 - i];
   }
   if (!fits)
-    throw ShapeError(
-        fmt::format("Trace: site '{}' is given a value of shape [{}]; expected one that "
-                    "broadcasts to [particles, plates] = [{}] and ends in the event shape [{}]",
-                    site.name, fmt::join(given, ", "), fmt::join(batch, ", "),
-                    fmt::join(event, ", ")));
+    throw ShapeError(fmt::format(
+        "Trace: site '{}' is given a value of shape [{}]; expected one that "
+        "broadcasts to [particles, plates] = [{}] and ends in the event shape [{}]",
+        site.name, fmt::join(given, ", "), fmt::join(batch, ", "), fmt::join(event, ", ")));
 }
 
 }  // namespace

@@ -28,6 +28,7 @@ at::Tensor rows_at(const std::vector<int64_t>& order, int64_t first, int64_t siz
 
 void TrainerOptions::validate() const {
   if (epochs < 1) throw ConfigError(fmt::format("epochs = {}; expected >= 1", epochs));
+  if (samples < 0) throw ConfigError(fmt::format("samples = {}; expected >= 0", samples));
   if (batch_size < 1) throw ConfigError(fmt::format("batch = {}; expected >= 1", batch_size));
 }
 
@@ -41,13 +42,16 @@ Trainer::Trainer(TrainerOptions options, Learner& learner, Optimizer& optimizer,
       base_lr_(optimizer.lr),
       steps_per_epoch_((source.rows() + options.batch_size - 1) / options.batch_size) {
   options_.validate();
-  progress_.total_samples = options_.epochs * source.rows();
+  progress_.total_samples =
+      options_.samples > 0 ? options_.samples : options_.epochs * source.rows();
 }
 
 double Trainer::rate(int64_t step) const {
   if (options_.schedule == Schedule::kConstant) return base_lr_;
-  const double done =
-      static_cast<double>(step) / static_cast<double>(steps_per_epoch_ * options_.epochs);
+  const double steps = static_cast<double>(steps_per_epoch_) *
+                       static_cast<double>(progress_.total_samples) /
+                       static_cast<double>(source_.rows());
+  const double done = std::min(1.0, static_cast<double>(step) / steps);
   return 0.5 * base_lr_ * (1 + std::cos(std::numbers::pi * done));
 }
 
@@ -139,19 +143,20 @@ bool Trainer::resume() {
 
 Outcome Trainer::run() {
   double last_save = now();
-  while (progress_.epoch < options_.epochs) {
+  while (progress_.samples < progress_.total_samples) {
     const auto order = data::epoch_order(options_.seed, progress_.epoch, source_.rows());
     const int64_t done = progress_.step - progress_.epoch * steps_per_epoch_;
     for (int64_t s = done; s < steps_per_epoch_; ++s) {
       step(order, s * options_.batch_size);
       if (on_step) on_step(progress_);
+      if (progress_.samples >= progress_.total_samples) break;  // may be within an epoch
       if (s + 1 < steps_per_epoch_ && should_stop && should_stop()) {
         save_checkpoint();
         return Outcome::kStopped;
       }
     }
     end_epoch();
-    const bool last = progress_.epoch == options_.epochs;
+    const bool last = progress_.samples >= progress_.total_samples;
     const bool stop = !last && should_stop && should_stop();
     if (last || stop || now() - last_save >= options_.checkpoint_seconds) {
       save_checkpoint();

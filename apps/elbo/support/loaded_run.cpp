@@ -15,13 +15,13 @@ namespace {
 void check_part(const data::DataSet& set, const data::Part& part, const Model& model) {
   if (part.rows() == 0) return;
   if (part.mask.defined() && !model.handles_missing()) {
-    const auto missing = part.mask.flatten(1).logical_not();
-    const auto first = missing.nonzero()[0];
-    throw DataError(fmt::format(
-        "{}: {} missing entries (NaN), the first in row {}, column {}; expected none: this model "
-        "does not handle missing values",
-        set.name, missing.sum().item<int64_t>(), first[0].item<int64_t>(),
-        first[1].item<int64_t>()));
+    const auto missing = part.mask.flatten(1).logical_not().nonzero();  // [n, 2]
+    if (missing.size(0) > 0)  // the other part may hold them all
+      throw DataError(fmt::format(
+          "{}: {} missing entries (NaN) in the {} rows, the first in column {}; expected none: "
+          "this model does not handle missing values",
+          set.name, missing.size(0), &part == &set.train ? "training" : "test",
+          missing[0][1].item<int64_t>() + 1));
   }
   if (!model.needs_unit_interval()) return;
   const double low = part.x.min().item<double>() * set.scale;

@@ -15,7 +15,7 @@ enum class Update {
 };
 
 struct AevbOptions {
-  Sgvb estimator;
+  Sgvb estimator{};
   Update update = Update::kJoint;
   /// Precision of the Gaussian prior on all weights and biases (AEVB 5: 1); 0 for none.
   double weight_prior = 0;

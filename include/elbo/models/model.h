@@ -5,7 +5,7 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include "elbo/nn/linear.h"
-#include "elbo/optim/flat_parameters.h"
+#include "elbo/parameters.h"
 #include "elbo/program/trace.h"
 
 namespace elbo {

@@ -57,7 +57,7 @@ class Vae final : public Model {
   [[nodiscard]] int64_t data_dim() const override { return config_.data_dim; }
   [[nodiscard]] int64_t latent_dim() const override { return config_.latent_dim; }
   [[nodiscard]] bool needs_unit_interval() const override;
-  [[nodiscard]] nlohmann::json config() const override { return config_.to_json(); }
+  [[nodiscard]] nlohmann::json config() const override;
 
  private:
   struct Network;  // hidden layers and a head

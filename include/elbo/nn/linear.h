@@ -4,10 +4,9 @@
 #include <torch/nn/module.h>
 
 #include <string>
-#include <utility>
-#include <vector>
 
 #include "elbo/kernels/noise.h"
+#include "elbo/parameters.h"
 
 namespace elbo::nn {
 
@@ -42,7 +41,6 @@ enum class Init {
 [[nodiscard]] Init parse_init(const std::string& name);
 
 /// Sets named parameters, each from the noise of its own name.
-void initialise(const std::vector<std::pair<std::string, at::Tensor>>& parameters, Init init,
-                const Noise& noise);
+void initialise(const NamedParameters& parameters, Init init, const Noise& noise);
 
 }  // namespace elbo::nn

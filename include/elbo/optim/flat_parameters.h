@@ -8,9 +8,9 @@
 #include <utility>
 #include <vector>
 
-namespace elbo {
+#include "elbo/parameters.h"
 
-using NamedParameters = std::vector<std::pair<std::string, at::Tensor>>;
+namespace elbo {
 
 /// A stretch [begin, end) of the buffer: theta (the model's) or phi (the guide's).
 struct Segment {

@@ -22,6 +22,7 @@ enum class Schedule {
 struct TrainerOptions {
   int64_t epochs = 20;
   int64_t batch_size = 100;  ///< M; the last batch of an epoch may be smaller
+  int64_t samples = 0;       ///< stop after this many rows instead of `epochs`; 0: go by epochs
   uint64_t seed = 0;         ///< keys the order of rows and all noise
   Schedule schedule = Schedule::kConstant;
   double checkpoint_seconds = 20;  ///< least time between checkpoints at the ends of epochs
