@@ -3,8 +3,10 @@
 #include <sysexits.h>
 
 #include <CLI/CLI.hpp>
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <cstring>
 #include <string>
 
 #include "commands.h"
@@ -48,6 +50,8 @@ int run(int argc, char** argv) {
     add(program);
   try {
     program.parse(argc, argv);
+    if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0)
+      throw IoError(std::string("standard output: cannot write: ") + std::strerror(errno));
   } catch (const CLI::Success& e) {
     return program.exit(e);  // --help, --version
   } catch (const CLI::ParseError& e) {

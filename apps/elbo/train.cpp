@@ -160,14 +160,12 @@ void train(const Arguments& a) {
   initialise_model(*run->model, nn::parse_init(s.word("init")), seed);
   const auto learner = make_learner(*run->model, s, s.real("lr"));
 
-  TrainerOptions trainer_options{
+  const TrainerOptions trainer_options{
       .epochs = s.integer("epochs"),
       .batch_size = s.integer("batch"),
+      .samples = s.integer("samples"),
       .seed = seed,
       .schedule = s.word("lr-schedule") == "cosine" ? Schedule::kCosine : Schedule::kConstant};
-  const int64_t samples = s.integer("samples");
-  if (samples > 0)
-    trainer_options.epochs = (samples + source.rows() - 1) / std::max<int64_t>(1, source.rows());
   Trainer trainer(trainer_options, *learner, learner->optimizer(), source, run->directory);
   ProgressBar bar;
   trainer.on_step = [&](const Progress& p) { bar.update(p); };
@@ -177,7 +175,7 @@ void train(const Arguments& a) {
     if (set.test.rows() == 0) return out;
     const data::BatchSource test(set.test, set.scale, binarize, type);
     EvaluateOptions evaluation;
-      evaluation.seed = seed;
+    evaluation.seed = seed;
     const auto e = evaluate_elbo(*run->model, test, evaluation);
     out = {{"test_elbo", e.mean},
            {"test_standard_error", e.standard_error},
@@ -187,15 +185,12 @@ void train(const Arguments& a) {
     if (std::isfinite(sigma)) out["smallest_sigma"] = sigma;
     return out;
   };
-  bool enough = false;
-  trainer.should_stop = [&] {
-    enough = samples > 0 && trainer.progress().samples >= samples;
-    return enough || interrupted();
-  };
-  if (a.resume && !trainer.resume())
+  trainer.should_stop = interrupted;
+  if (a.resume && !trainer.resume()) {
+    run->directory.truncate_metrics(0);
     fmt::print(stderr, "elbo: {} has no checkpoint yet: starting from the beginning\n", a.out);
-  Outcome outcome = trainer.run();
-  if (enough) outcome = Outcome::kFinished;
+  }
+  const Outcome outcome = trainer.run();
   bar.clear();
   warn_if_sigma_binds(sigma, s.real("sigma-min"));
   discard.kept = true;

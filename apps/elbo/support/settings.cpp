@@ -5,6 +5,7 @@
 #include <CLI/Config.hpp>
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "elbo/error.h"
@@ -25,7 +26,7 @@ T parse_number(const Setting& setting, std::string_view text) {
   T value{};
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc() || end != text.data() + text.size() ||
-      static_cast<double>(value) < setting.low)
+      !std::isfinite(static_cast<double>(value)) || static_cast<double>(value) < setting.low)
     throw ConfigError(fmt::format("--{} = '{}'; expected {}", setting.name, text, setting.range));
   return value;
 }
@@ -106,7 +107,7 @@ const std::vector<Setting>& settings() {
       {"objective-scale", "the bound per datum, or of the full data (AEVB eq 8)", "datum",
        "datum | full-data", Kind::kWord},
       {"optimizer", "the optimiser", "adam", "sgd | adagrad | adam", Kind::kWord},
-      {"lr", "learning rate; auto: the best of 0.01, 0.02, 0.1 on the first updates", "0.001",
+      {"lr", "learning rate; auto: the best of 0.01, 0.02, 0.1 on the first updates", "0.002",
        "auto or a number > 0", Kind::kReal, 1e-300},
       {"lr-schedule", "constant, or falling to 0 by a cosine", "cosine", "constant | cosine",
        Kind::kWord},
