@@ -1,0 +1,70 @@
+#include "elbo/distributions/categorical.h"
+
+#include "distributions/table.h"
+
+namespace elbo {
+namespace {
+
+using namespace testing;
+
+at::Tensor weights_of(const json& params) {
+  return at::tensor(params["probs"].get<std::vector<double>>(), at::kDouble);
+}
+
+TEST(Categorical, AgreesWithSciPy) {
+  expect_table("Categorical", [](const json& p) { return Categorical(weights_of(p)).clone(); });
+  expect_table("Categorical", [](const json& p) {
+    return Categorical::from_logits(weights_of(p).log() + 3).clone();
+  });
+}
+
+TEST(Categorical, RejectsInvalidParameters) {
+  const auto negative = at::tensor({0.5, -0.5, 1.0}, at::kDouble);
+  expect_domain_error([&] { Categorical{negative}; },
+                      "Categorical: probs must be >= 0, got -0.5 at [1]");
+  const auto empty_row = at::tensor({0.5, 0.5, 0.0, 0.0}, at::kDouble).view({2, 2});
+  expect_domain_error([&] { Categorical{empty_row}; },
+                      "Categorical: the sum of probs must be > 0, got 0 at [1]");
+  EXPECT_THROW(Categorical(scalar(1)), ShapeError);
+  EXPECT_THROW((void)Categorical::from_logits(scalar(1)), ShapeError);
+}
+
+TEST(Categorical, HasShapesSampleBatchEvent) {
+  const Categorical law(at::ones({4, 3, 5}, at::kDouble));
+  EXPECT_EQ(law.batch_shape(), (std::vector<int64_t>{4, 3}));
+  EXPECT_TRUE(law.event_shape().empty());
+  EXPECT_EQ(law.num_categories(), 5);
+  const auto x = law.sample(Noise(1), {2});
+  EXPECT_EQ(x.sizes(), at::IntArrayRef({2, 4, 3}));
+  EXPECT_EQ(x.scalar_type(), at::kLong);
+  EXPECT_EQ(law.log_prob(x).sizes(), at::IntArrayRef({2, 4, 3}));
+  EXPECT_EQ(law.log_prob(at::zeros({3}, at::kLong)).sizes(), at::IntArrayRef({4, 3}));
+  EXPECT_EQ(law.expand({6, 4, 3})->batch_shape(), (std::vector<int64_t>{6, 4, 3}));
+  EXPECT_TRUE(law.is_discrete());
+  EXPECT_FALSE(law.has_rsample());
+  EXPECT_THROW((void)law.mean(), Error);
+}
+
+TEST(Categorical, NeverDrawsTheImpossible) {
+  const Categorical law(at::tensor({0.0, 0.5, 0.0, 0.5, 0.0}, at::kDouble));
+  const auto counts = law.sample(Noise(3), {100000}).bincount({}, 5);
+  EXPECT_EQ(counts[0].item<int64_t>(), 0);
+  EXPECT_EQ(counts[2].item<int64_t>(), 0);
+  EXPECT_EQ(counts[4].item<int64_t>(), 0);
+}
+
+TEST(Categorical, GradientsAgreeWithDifferences) {
+  const std::vector<at::Tensor> inputs = {
+      at::tensor({0.2, 0.5, 1.3, 2.0, 0.1, 0.4}, at::kDouble).view({2, 3})};
+  const auto x = at::tensor({2, 0}, at::kLong);
+  const TensorFunction functions[] = {
+      [&](const auto& in) { return Categorical(in[0]).log_prob(x); },
+      [&](const auto& in) { return Categorical(in[0]).entropy(); },
+      [&](const auto& in) { return Categorical::from_logits(in[0]).log_prob(x); },
+      [&](const auto& in) { return Categorical::from_logits(in[0]).entropy(); },
+  };
+  for (const auto& f : functions) EXPECT_LE(gradient_error(f, inputs), kGradientTolerance);
+}
+
+}  // namespace
+}  // namespace elbo

@@ -1,0 +1,100 @@
+#include "elbo/distributions/distribution.h"
+
+#include "distributions/table.h"
+
+namespace elbo {
+namespace {
+
+using namespace testing;
+
+Normal grid() {
+  return Normal(at::arange(12, at::kDouble).view({4, 3}), at::full({4, 3}, 2.0, at::kDouble));
+}
+
+TEST(Distribution, FixturesSayWhereTheyComeFrom) {
+  const auto& generator = distribution_fixtures().at("generator");
+  for (const char* key : {"command", "seed", "python", "numpy", "scipy"})
+    EXPECT_TRUE(generator.contains(key)) << key;
+}
+
+TEST(Independent, MovesBatchDimensionsIntoTheEvent) {
+  const auto law = grid().to_event(1);
+  EXPECT_EQ(law.batch_shape(), (std::vector<int64_t>{4}));
+  EXPECT_EQ(law.event_shape(), (std::vector<int64_t>{3}));
+  EXPECT_EQ(law.name(), "Independent(Normal)");
+  const auto x = law.rsample(Noise(1), {5});
+  EXPECT_EQ(x.sizes(), at::IntArrayRef({5, 4, 3}));
+  EXPECT_TRUE(x.equal(grid().rsample(Noise(1), {5})));
+  EXPECT_TRUE(law.sample(Noise(1), {5}).equal(x));
+  EXPECT_EQ(law.mean().sizes(), at::IntArrayRef({4, 3}));
+  EXPECT_EQ(law.variance().sizes(), at::IntArrayRef({4, 3}));
+}
+
+TEST(Independent, SumsTheEventAndNotTheBatch) {
+  const auto x = grid().rsample(Noise(1), {5});
+  const auto cells = grid().log_prob(x);
+  EXPECT_TRUE(grid().to_event(0).log_prob(x).equal(cells));
+  EXPECT_TRUE(grid().to_event(1).log_prob(x).allclose(cells.sum(-1)));
+  EXPECT_TRUE(grid().to_event(2).log_prob(x).allclose(cells.sum({-1, -2})));
+  EXPECT_TRUE(grid().to_event(1).entropy().allclose(grid().entropy().sum(-1)));
+  EXPECT_EQ(grid().to_event(2).log_prob(x).sizes(), at::IntArrayRef({5}));
+}
+
+TEST(Independent, NestsAndExpands) {
+  const Independent nested(grid().to_event(1).clone(), 1);
+  EXPECT_TRUE(nested.batch_shape().empty());
+  EXPECT_EQ(nested.event_shape(), (std::vector<int64_t>{4, 3}));
+  const auto x = grid().rsample(Noise(1), {5});
+  EXPECT_TRUE(nested.log_prob(x).allclose(grid().to_event(2).log_prob(x)));
+  const auto wide = grid().to_event(1).expand({7, 4});
+  EXPECT_EQ(wide->batch_shape(), (std::vector<int64_t>{7, 4}));
+  EXPECT_EQ(wide->event_shape(), (std::vector<int64_t>{3}));
+  EXPECT_TRUE(wide->log_prob(x[0])[6].allclose(grid().to_event(1).log_prob(x[0])));
+}
+
+TEST(Independent, RejectsMoreDimensionsThanTheBatchHas) {
+  EXPECT_THROW((void)grid().to_event(3), ShapeError);
+  EXPECT_THROW((void)grid().to_event(-1), ShapeError);
+}
+
+TEST(Independent, CarriesTheGradient) {
+  const std::vector<at::Tensor> inputs = {at::tensor({0.1, 2.0}, at::kDouble),
+                                          at::tensor({0.4, 1.5}, at::kDouble)};
+  const auto x = at::tensor({1.0, -1.0}, at::kDouble);
+  const auto f = [&](const std::vector<at::Tensor>& in) {
+    return Normal(in[0], in[1]).to_event(1).log_prob(x);
+  };
+  EXPECT_LE(gradient_error(f, inputs), kGradientTolerance);
+}
+
+TEST(Independent, SharesWhatItsBaseCanDo) {
+  const auto coin = Bernoulli(at::full({2}, 0.5, at::kDouble)).to_event(1);
+  EXPECT_TRUE(coin.is_discrete());
+  EXPECT_FALSE(coin.has_rsample());
+  EXPECT_THROW((void)coin.rsample(Noise(1)), Error);
+  EXPECT_THROW((void)coin.cdf(scalar(0)), Error);
+}
+
+TEST(BroadcastShape, JoinsFromTheRight) {
+  EXPECT_EQ(detail::broadcast_shape("x", {4, 1}, {3}), (std::vector<int64_t>{4, 3}));
+  EXPECT_EQ(detail::broadcast_shape("x", {}, {2, 3}), (std::vector<int64_t>{2, 3}));
+  EXPECT_EQ(detail::broadcast_shape("x", {0}, {1}), (std::vector<int64_t>{0}));
+  try {
+    (void)detail::broadcast_shape("Law", {4, 2}, {3});
+    FAIL();
+  } catch (const ShapeError& error) {
+    EXPECT_STREQ(error.what(), "Law: parameters of shapes [4, 2] and [3] do not broadcast");
+  }
+}
+
+TEST(Distribution, SaysWhatItCannotDo) {
+  try {
+    (void)Categorical(at::ones({2}, at::kDouble)).icdf(scalar(0.5));
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_STREQ(error.what(), "Categorical: no icdf in closed form");
+  }
+}
+
+}  // namespace
+}  // namespace elbo

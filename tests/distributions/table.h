@@ -1,0 +1,116 @@
+// What every distribution is held to: SciPy's values and gradients by differences.
+#pragma once
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <fstream>
+#include <functional>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "elbo/distributions.h"
+
+namespace elbo::testing {
+
+using nlohmann::json;
+
+/// tests/distributions/fixtures/distributions.json, by tools/fixtures/distributions.py.
+inline const json& distribution_fixtures() {
+  static const json fixtures = [] {
+    std::ifstream in(ELBO_SOURCE_DIR "/tests/distributions/fixtures/distributions.json");
+    return json::parse(in);
+  }();
+  return fixtures;
+}
+
+inline double number(const json& value) {
+  if (!value.is_string()) return value.get<double>();
+  const auto name = value.get<std::string>();
+  if (name == "inf") return std::numeric_limits<double>::infinity();
+  if (name == "-inf") return -std::numeric_limits<double>::infinity();
+  return std::numeric_limits<double>::quiet_NaN();
+}
+
+inline at::Tensor scalar(double value) { return at::full({}, value, at::kDouble); }
+
+inline constexpr double kTableTolerance = 1e-10;
+
+/// |a - b| <= 1e-10 max(1, |b|).
+inline bool close(double a, double b) {
+  return a == b || std::abs(a - b) <= kTableTolerance * std::max(1.0, std::abs(b));
+}
+
+/// Compares the law made from each row's parameters with the row.
+inline void expect_table(const char* law,
+                         const std::function<DistributionPtr(const json& params)>& make) {
+  const json& rows = distribution_fixtures().at(law);
+  ASSERT_FALSE(rows.empty());
+  for (const json& row : rows) {
+    const auto distribution = make(row.at("params"));
+    const auto expect = [&](const json& record, const char* key, const at::Tensor& got) {
+      EXPECT_PRED2(close, got.item<double>(), number(record.at(key)))
+          << law << row.at("params") << " " << key << " in " << record;
+    };
+    for (const json& point : row.at("points")) {
+      const auto x = scalar(number(point.at("x")));
+      if (point.contains("log_prob")) expect(point, "log_prob", distribution->log_prob(x));
+      if (point.contains("cdf")) expect(point, "cdf", distribution->cdf(x));
+      if (point.contains("log_cdf")) expect(point, "log_cdf", distribution->log_cdf(x));
+    }
+    for (const json& quantile : row.at("quantiles"))
+      expect(quantile, "icdf", distribution->icdf(scalar(number(quantile.at("u")))));
+    expect(row, "entropy", distribution->entropy());
+    if (row.contains("mean")) expect(row, "mean", distribution->mean());
+    if (row.contains("variance")) expect(row, "variance", distribution->variance());
+  }
+}
+
+using TensorFunction = std::function<at::Tensor(const std::vector<at::Tensor>&)>;
+
+/// Largest difference between autograd's gradient and central differences, over all elements of
+/// all inputs, relative to max(1, |gradient|). Distinct weights keep elements from cancelling.
+inline double gradient_error(const TensorFunction& f, const std::vector<at::Tensor>& inputs) {
+  const auto weighted = [&](const std::vector<at::Tensor>& at) {
+    const auto y = f(at);
+    return (y * at::arange(1, y.numel() + 1, y.options()).view(y.sizes()).cos()).sum();
+  };
+  std::vector<at::Tensor> leaves;
+  for (const auto& x : inputs) leaves.push_back(x.detach().clone().requires_grad_());
+  weighted(leaves).backward();
+  constexpr double kStep = 1e-5;
+  double worst = 0;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    for (int64_t k = 0; k < inputs[i].numel(); ++k) {
+      const auto shifted = [&](double by) {
+        std::vector<at::Tensor> moved;
+        for (const auto& x : inputs) moved.push_back(x.detach().clone());
+        moved[i].view({-1})[k] += by;
+        return weighted(moved).item<double>();
+      };
+      const double slope = (shifted(kStep) - shifted(-kStep)) / (2 * kStep);
+      const double got =
+          leaves[i].grad().defined() ? leaves[i].grad().reshape({-1})[k].item<double>() : 0;
+      worst = std::max(worst, std::abs(got - slope) / std::max(1.0, std::abs(slope)));
+    }
+  }
+  return worst;
+}
+
+inline constexpr double kGradientTolerance = 1e-7;
+
+/// Expects `make` to throw a DomainError with exactly this message.
+template <class Make>
+void expect_domain_error(const Make& make, const std::string& message) {
+  try {
+    make();
+    ADD_FAILURE() << "expected: " << message;
+  } catch (const DomainError& error) {
+    EXPECT_EQ(error.what(), message);
+  }
+}
+
+}  // namespace elbo::testing

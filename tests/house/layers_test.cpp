@@ -1,0 +1,61 @@
+// The rules of the house, checked on this project. What each check finds is proven in checks_test.
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "checks.h"
+
+namespace elbo::house {
+namespace {
+
+constexpr std::size_t kMaxLines = 600;
+
+const Tree& project() {
+  static const Tree tree = read_tree(ELBO_SOURCE_DIR);
+  return tree;
+}
+
+std::string listed(const Findings& findings) {
+  std::string text;
+  for (const auto& finding : findings) text += "\n  " + finding;
+  return text;
+}
+
+TEST(House, HasSources) {
+  EXPECT_TRUE(project().contains("include/elbo/error.h")) << "in " << ELBO_SOURCE_DIR;
+}
+
+TEST(House, IncludesPointDownward) {
+  const auto findings = upward_includes(project());
+  EXPECT_TRUE(findings.empty()) << listed(findings);
+}
+
+TEST(House, SourcesAndTestsArePaired) {
+  const auto findings = unpaired_sources_and_tests(project());
+  EXPECT_TRUE(findings.empty()) << listed(findings);
+}
+
+TEST(House, NoiseIsKeyed) {
+  const auto findings = aten_samplers(project());
+  EXPECT_TRUE(findings.empty()) << listed(findings);
+}
+
+TEST(House, FilesAreShort) {
+  const auto findings = long_files(project(), kMaxLines, {"CHANGELOG.md"});
+  EXPECT_TRUE(findings.empty()) << listed(findings);
+}
+
+TEST(House, PublicHeadersAreLight) {
+  const auto findings = heavy_or_unguarded_headers(project());
+  EXPECT_TRUE(findings.empty()) << listed(findings);
+}
+
+TEST(House, ReadmeSnippetsAreCutFromTheExample) {
+  for (const std::string page : {"README.md", "README.ja.md"}) {
+    const auto findings = snippets_not_in(project(), page, "examples/five_lines.cpp");
+    EXPECT_TRUE(findings.empty()) << listed(findings);
+  }
+}
+
+}  // namespace
+}  // namespace elbo::house

@@ -1,0 +1,88 @@
+#include "elbo/optim/flat_parameters.h"
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include "elbo/error.h"
+
+namespace elbo {
+namespace {
+
+at::Tensor leaf(std::vector<double> values) {
+  return at::tensor(values, at::kDouble).requires_grad_();
+}
+
+std::string message_of(const std::vector<std::pair<std::string, NamedParameters>>& segments) {
+  try {
+    FlatParameters parameters(segments);
+  } catch (const ConfigError& error) {
+    return error.what();
+  }
+  return "";
+}
+
+TEST(FlatParameters, ParametersAndGradientsAreViewsOfTwoBuffers) {
+  const auto w = at::tensor({1.0, 2.0, 3.0, 4.0}, at::kDouble).view({2, 2}).requires_grad_();
+  const auto b = leaf({5});
+  const auto v = leaf({6, 7});
+  FlatParameters parameters({{"theta", {{"w", w}, {"b", b}}}, {"phi", {{"v", v}}}});
+  EXPECT_TRUE(parameters.values().equal(at::arange(1, 8, at::kDouble)));
+  EXPECT_EQ(w.sizes(), at::IntArrayRef({2, 2}));
+  EXPECT_TRUE(w.is_leaf() && w.requires_grad());
+
+  ((w * w).sum() + 3 * b.sum() - v.sum()).backward();
+  EXPECT_TRUE(parameters.gradients().equal(at::tensor({2., 4., 6., 8., 3., -1., -1.})));
+  parameters.values().add_(10);
+  EXPECT_EQ(w[1][1].item<double>(), 14);
+  EXPECT_EQ(v[1].item<double>(), 17);
+  parameters.zero_gradients();
+  EXPECT_TRUE(w.grad().eq(0).all().item<bool>());
+  (2 * w).sum().backward();
+  EXPECT_EQ(parameters.gradients().sum().item<double>(), 8) << "still the same storage";
+}
+
+TEST(FlatParameters, BindsReplacedGradientsAgain) {
+  const auto w = leaf({1, 2});
+  FlatParameters parameters({{"theta", {{"w", w}}}});
+  w.mutable_grad() = at::ones({2}, at::kDouble);
+  EXPECT_EQ(parameters.gradients().sum().item<double>(), 0);
+  parameters.bind_gradients();
+  w.sum().backward();
+  EXPECT_EQ(parameters.gradients().sum().item<double>(), 2);
+}
+
+TEST(FlatParameters, KnowsItsSegments) {
+  FlatParameters parameters({{"theta", {{"w", leaf({1, 2, 3})}}}, {"phi", {{"v", leaf({4})}}}});
+  EXPECT_EQ(parameters.segment("theta").begin, 0);
+  EXPECT_EQ(parameters.segment("theta").size(), 3);
+  EXPECT_EQ(parameters.segment("phi").begin, 3);
+  EXPECT_EQ(parameters.segment("phi").end, 4);
+  EXPECT_EQ(parameters.all().size(), 4);
+  EXPECT_EQ(parameters.named().size(), 2u);
+  EXPECT_THROW((void)parameters.segment("psi"), ConfigError);
+}
+
+TEST(FlatParameters, CopiesShareTheBuffers) {
+  const auto w = leaf({1});
+  FlatParameters parameters({{"theta", {{"w", w}}}});
+  FlatParameters copy = parameters;
+  copy.values().fill_(9);
+  EXPECT_EQ(w.item<double>(), 9);
+}
+
+TEST(FlatParameters, RejectsWhatItCannotTakeOver) {
+  const auto w = leaf({1});
+  EXPECT_EQ(message_of({}), "FlatParameters: no parameters to learn");
+  EXPECT_EQ(message_of({{"theta", {{"w", at::ones({1})}}}}),
+            "FlatParameters: 'w' is not a leaf that requires a gradient");
+  EXPECT_EQ(message_of({{"theta", {{"w", w * 2}}}}),
+            "FlatParameters: 'w' is not a leaf that requires a gradient");
+  EXPECT_EQ(message_of({{"theta", {{"w", w}}}, {"phi", {{"w", leaf({2})}}}}),
+            "FlatParameters: the name 'w' is used twice");
+  const auto single = at::ones({1}, at::kFloat).requires_grad_();
+  EXPECT_EQ(message_of({{"theta", {{"w", w}, {"v", single}}}}),
+            "FlatParameters: 'v' has another dtype than the first");
+}
+
+}  // namespace
+}  // namespace elbo

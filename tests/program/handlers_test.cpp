@@ -1,0 +1,112 @@
+#include "elbo/program/handlers.h"
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include "elbo/distributions.h"
+
+namespace elbo {
+namespace {
+
+const auto kDouble = at::TensorOptions(at::kDouble);
+
+/// z ~ N(0, 1), y ~ N(z, 1), x ~ N(y, 1) observed at 0.5, for four rows.
+void chain(Trace& trace, const Batch& batch) {
+  const auto plate = trace.plate("rows", batch.rows, batch.total);
+  const auto one = at::ones({}, kDouble);
+  const auto z = trace.sample("z", Normal::standard({}, kDouble));
+  const auto y = trace.sample("y", Normal(z, one));
+  trace.observe("x", Normal(y, one), at::full({4}, 0.5, kDouble));
+}
+
+Batch four_rows() {
+  Batch batch;
+  batch.rows = at::arange(4, at::kLong);
+  batch.total = 4;
+  return batch;
+}
+
+Trace run(const Program& program, uint64_t seed, int64_t particles = 2) {
+  return Trace::run(program, four_rows(), Noise(seed), {.num_particles = particles});
+}
+
+TEST(Replay, TakesLatentValuesFromTheSource) {
+  const Trace source = run(chain, 1);
+  const Trace replayed = run(replay(chain, source), 2);
+  EXPECT_TRUE(replayed.at("z").value.equal(source.at("z").value));
+  EXPECT_TRUE(replayed.at("y").value.equal(source.at("y").value));
+  EXPECT_TRUE(replayed.at("x").log_prob().equal(source.at("x").log_prob()));
+  EXPECT_FALSE(replayed.at("z").observed);
+}
+
+TEST(Replay, DrawsWhatTheSourceLacks) {
+  const auto only_z = [](Trace& trace, const Batch& batch) {
+    const auto plate = trace.plate("rows", batch.rows, batch.total);
+    (void)trace.sample("z", Normal::standard({}, kDouble));
+  };
+  const Trace source = run(only_z, 1);
+  const Trace replayed = run(replay(chain, source), 2);
+  EXPECT_TRUE(replayed.at("z").value.equal(source.at("z").value));
+  EXPECT_FALSE(replayed.at("y").value.equal(run(chain, 1).at("y").value));
+}
+
+TEST(Replay, LeavesObservationsAlone) {
+  const Trace source = run(condition(chain, {{"x", at::full({4}, 9.0, kDouble)}}), 1);
+  const Trace replayed = run(replay(chain, source), 2);
+  EXPECT_TRUE(replayed.at("x").value.eq(0.5).all().item<bool>());
+}
+
+TEST(Condition, TurnsALatentSiteIntoAnObservation) {
+  const auto value = at::arange(4, kDouble);
+  const Trace trace = run(condition(chain, {{"z", value}}), 1);
+  EXPECT_TRUE(trace.at("z").observed);
+  EXPECT_TRUE(trace.at("z").value.equal(value));
+  EXPECT_FALSE(trace.at("y").observed);
+  EXPECT_EQ(trace.at("z").log_prob().sizes(), at::IntArrayRef({2, 4}));
+}
+
+TEST(Condition, RejectsAValueOfTheWrongShape) {
+  const auto vector = [](Trace& trace, const Batch& batch) {
+    const auto plate = trace.plate("rows", batch.rows, batch.total);
+    (void)trace.sample("z", Normal::standard({3}, kDouble).to_event(1));
+  };
+  EXPECT_NO_THROW((void)run(condition(vector, {{"z", at::zeros({4, 3}, kDouble)}}), 1));
+  EXPECT_THROW((void)run(condition(vector, {{"z", at::zeros({4, 1}, kDouble)}}), 1), ShapeError);
+  EXPECT_THROW((void)run(condition(vector, {{"z", at::zeros({5, 3}, kDouble)}}), 1), ShapeError);
+}
+
+TEST(Replay, RejectsASourceOfOtherRows) {
+  const Trace source = run(chain, 1, /*particles=*/3);
+  EXPECT_THROW((void)run(replay(chain, source), 2), ShapeError);
+}
+
+TEST(Condition, InnerProgramsSeeASiteFirst) {
+  const auto inner = condition(chain, {{"z", at::zeros({4}, kDouble)}});
+  const Trace source = run(chain, 1);
+  // The condition acts first, so replay finds the site observed and leaves it.
+  EXPECT_TRUE(run(replay(inner, source), 2).at("z").value.eq(0).all().item<bool>());
+}
+
+TEST(Block, RunsButDoesNotRecord) {
+  const Trace trace = run(block(chain, [](const Site& site) { return site.name == "z"; }), 1);
+  EXPECT_EQ(trace.find("z"), nullptr);
+  EXPECT_EQ(trace.sites().size(), 2u);
+  EXPECT_TRUE(trace.at("y").value.equal(run(chain, 1).at("y").value));
+}
+
+TEST(Block, HidesByProperty) {
+  const Trace trace = run(block(chain, [](const Site& site) { return site.observed; }), 1);
+  EXPECT_EQ(trace.find("x"), nullptr);
+  EXPECT_NE(trace.find("z"), nullptr);
+}
+
+TEST(Handlers, AreLeftWhenTheProgramThrows) {
+  const auto fails = [](Trace& trace, const Batch&) { (void)trace.at("nothing"); };
+  Trace trace{Noise(1)};
+  EXPECT_THROW(block(fails, [](const Site&) { return true; })(trace, four_rows()), SiteError);
+  (void)trace.sample("z", Normal::standard({}, kDouble));
+  EXPECT_NE(trace.find("z"), nullptr);
+}
+
+}  // namespace
+}  // namespace elbo
