@@ -2,8 +2,8 @@
 
 #include <gtest/gtest.h>
 
-#include "elbo/error.h"
 #include "data/files.h"
+#include "elbo/error.h"
 
 namespace elbo::data {
 namespace {

@@ -8,9 +8,9 @@
 #include <limits>
 #include <set>
 
+#include "data/files.h"
 #include "elbo/data/npy.h"
 #include "elbo/error.h"
-#include "data/files.h"
 
 namespace elbo::data {
 namespace {

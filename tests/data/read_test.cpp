@@ -2,8 +2,8 @@
 
 #include <gtest/gtest.h>
 
-#include "elbo/data/npy.h"
 #include "data/files.h"
+#include "elbo/data/npy.h"
 
 namespace elbo::data {
 namespace {
