@@ -12,22 +12,21 @@ namespace elbo::cli {
 namespace {
 
 struct Arguments {
-  std::string run, data, estimator = "elbo", form = "sgvb-b";
-  RowsOf which;
+  std::string estimator = "elbo", form = "sgvb-b";
+  RowsArguments rows;
   int64_t samples = 1;
-  uint64_t seed = 0;
   bool json = false;
 };
 
 void evaluate(const Arguments& a) {
   runtime::tune();
-  const auto run = open_run(a.run);
-  const auto rows = load_rows(run, a.data, a.which);
+  const auto run = open_run(a.rows.run);
+  const auto rows = load_rows(run, a.rows);
   const auto source = rows.source(run);
   const EvaluateOptions options{
       .estimator = {.form = a.form == "sgvb-a" ? SgvbForm::kA : SgvbForm::kB,
                     .num_particles = a.samples},
-      .seed = a.seed};
+      .seed = a.rows.seed};
   const auto result = evaluate_elbo(*run.model, source, options);
   const double sigma = smallest_sigma(*run.model, source, options);
   if (a.json) {
@@ -54,8 +53,7 @@ void evaluate(const Arguments& a) {
 void add_evaluate(CLI::App& program) {
   auto* command = program.add_subcommand("evaluate", "The bound of a data set, in nats per datum");
   auto a = std::make_shared<Arguments>();
-  command->add_option("RUN", a->run, "a run directory")->required();
-  command->add_option("DATA", a->data, "a data set's name or file")->required();
+  add_rows_arguments(*command, a->rows, "the draws");
   command->add_option("--estimator", a->estimator, "what to estimate")
       ->check(CLI::IsMember({"elbo"}))
       ->default_str("elbo");
@@ -65,9 +63,7 @@ void add_evaluate(CLI::App& program) {
   command->add_option("--samples", a->samples, "L, draws of z a row")
       ->check(CLI::PositiveNumber)
       ->default_str("1");
-  command->add_option("--seed", a->seed, "of the draws")->default_str("0");
   command->add_flag("--json", a->json, "one JSON object on standard output");
-  add_rows_flags(*command, a->which);
   command->footer("Example: elbo evaluate runs/digits digits --samples 10");
   command->callback([a] { evaluate(*a); });
 }

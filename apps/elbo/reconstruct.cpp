@@ -13,22 +13,21 @@ namespace elbo::cli {
 namespace {
 
 struct Arguments {
-  std::string run, data, out;
-  RowsOf which;
-  uint64_t seed = 0;
+  std::string out;
+  RowsArguments rows;
 };
 
 void draw(const Arguments& a) {
   runtime::tune();
-  const auto run = open_run(a.run);
-  const auto rows = load_rows(run, a.data, a.which);
+  const auto run = open_run(a.rows.run);
+  const auto rows = load_rows(run, a.rows);
   const auto source = rows.source(run);
   if (is_picture(a.out)) {
-    const int64_t count = a.which.limit > 0 ? a.which.limit : 50;
+    const int64_t count = a.rows.limit > 0 ? a.rows.limit : 50;
     io::write_file(a.out, reconstruction_picture(run, source, count));
     return;
   }
-  const auto x = source.range(0, source.rows(), evaluation_noise(a.seed));
+  const auto x = source.range(0, source.rows(), evaluation_noise(a.rows.seed));
   write_array(a.out, reconstruct(*run.model, x["x"]));
 }
 
@@ -38,11 +37,8 @@ void add_reconstruct(CLI::App& program) {
   auto* command =
       program.add_subcommand("reconstruct", "Rows through encoder and decoder, beside originals");
   auto a = std::make_shared<Arguments>();
-  command->add_option("RUN", a->run, "a run directory")->required();
-  command->add_option("DATA", a->data, "a data set's name or file")->required();
+  add_rows_arguments(*command, a->rows, "a sampled binarisation");
   command->add_option("--out", a->out, "FILE.png, or FILE.npy or FILE.csv")->required();
-  command->add_option("--seed", a->seed, "of a sampled binarisation")->default_str("0");
-  add_rows_flags(*command, a->which);
   command->footer("Example: elbo reconstruct runs/digits digits --out reconstructions.png");
   command->callback([a] { draw(*a); });
 }

@@ -3,6 +3,8 @@
 
 Shares no code with elbo: torch.nn layers, torch.optim updates, its own likelihoods and KL. Prints
 one JSON line an epoch; with --updates K it stops there and writes end/<parameter>.npy instead.
+With --same-rounding its formulas are written in elbo's order of operations, so that the two agree
+bit by bit; otherwise Adagrad's growth of rounding parts them in some hundred updates.
 """
 import argparse
 import json
@@ -51,20 +53,68 @@ class Vae(nn.Module):
     def log_likelihood(self, x, z):
         out = self.decoder(z)
         if self.likelihood == "bernoulli":
-            return -F.binary_cross_entropy_with_logits(out[0], x, reduction="none").sum(-1)
+            return self.bernoulli(x, out[0]).sum(-1)
         mu = torch.sigmoid(out[0]) if self.likelihood == "gaussian-sigmoid" else out[0]
         log_var = torch.zeros_like(mu) if len(out) == 1 else out[1]
-        if len(out) == 2 and self.log_var_floor is not None:  # var >= floor, smoothly
-            log_var = torch.logaddexp(log_var, torch.full_like(log_var, self.log_var_floor))
-        density = math.log(2 * math.pi) + log_var + (x - mu) ** 2 * torch.exp(-log_var)
-        return -0.5 * density.sum(-1)
+        if len(out) == 2 and self.log_var_floor is not None:
+            log_var = self.soft_floor(log_var)
+        return self.gaussian(x, mu, log_var).sum(-1)
 
     def bound(self, x, noise):
         """SGVB-B with one sample (AEVB eq 7), a row."""
-        mu, log_var = self.encoder(x)
-        z = mu + torch.exp(0.5 * log_var) * noise
-        kl = -0.5 * (1 + log_var - mu ** 2 - torch.exp(log_var)).sum(-1)
-        return self.log_likelihood(x, z) - kl
+        z, kl = self.posterior(*self.encoder(x), noise)
+        return self.log_likelihood(x, z) - kl.sum(-1)
+
+    def bernoulli(self, x, logits):
+        return -F.binary_cross_entropy_with_logits(logits, x, reduction="none")
+
+    def soft_floor(self, log_var):
+        return torch.logaddexp(log_var, torch.full_like(log_var, self.log_var_floor))
+
+    def gaussian(self, x, mu, log_var):
+        return -0.5 * (math.log(2 * math.pi) + log_var + (x - mu) ** 2 * torch.exp(-log_var))
+
+    def posterior(self, mu, log_var, noise):
+        return (mu + torch.exp(0.5 * log_var) * noise,
+                -0.5 * (1 + log_var - mu ** 2 - torch.exp(log_var)))
+
+
+class SameRoundingVae(Vae):
+    def bernoulli(self, x, logits):
+        return x * logits + F.logsigmoid(-logits)
+
+    def soft_floor(self, log_var):
+        return self.log_var_floor - F.logsigmoid(self.log_var_floor - log_var)
+
+    def gaussian(self, x, mu, log_var):
+        log_sigma = 0.5 * log_var
+        return (-0.5 * ((x - mu) / log_sigma.exp()).square() - log_sigma
+                - 0.5 * math.log(2 * math.pi))
+
+    def posterior(self, mu, log_var, noise):
+        log_sigma = 0.5 * log_var
+        sigma = log_sigma.exp()
+        return (torch.addcmul(mu, sigma, noise),
+                0.5 * (sigma.square() + mu.square() - 1) - log_sigma)
+
+
+class SameRoundingAdagrad:
+    def __init__(self, parameters, lr, weight_decay, gradient_scale):
+        self.parameters = list(parameters)
+        self.sums = [torch.zeros_like(p) for p in self.parameters]
+        self.decay, self.scale = weight_decay, gradient_scale
+        self.param_groups = [{"lr": lr}]
+
+    def zero_grad(self):
+        for p in self.parameters:
+            p.grad = None
+
+    @torch.no_grad()
+    def step(self):
+        for p, total in zip(self.parameters, self.sums):
+            g = self.scale * -p.grad - self.decay * p
+            total += g * g
+            p += self.param_groups[0]["lr"] * g / (total.sqrt() + 1e-10)
 
 
 class Inputs:
@@ -85,9 +135,14 @@ class Inputs:
         return rows.to(self.dtype) * self.settings["scale"]
 
 
-def make_optimizer(s, parameters, total):
+def make_optimizer(s, parameters, total, same_rounding):
     # The Gaussian log prior's gradient, on the scale of the objective, is weight decay.
     decay = s["weight_prior"] * (1 if s["full_data_objective"] else 1 / total)
+    if same_rounding:
+        if s["optimizer"] != "adagrad":
+            raise SystemExit("aevb_peer: --same-rounding is here for adagrad only")
+        return SameRoundingAdagrad(parameters, s["lr"], decay,
+                                   total if s["full_data_objective"] else 1)
     kinds = {"sgd": torch.optim.SGD, "adagrad": torch.optim.Adagrad, "adam": torch.optim.Adam}
     return kinds[s["optimizer"]](parameters, lr=s["lr"], weight_decay=decay)
 
@@ -100,12 +155,13 @@ def test_bound(vae, inputs):
     return total / len(inputs.test)
 
 
-def train(vae, inputs, updates):
+def train(vae, inputs, updates, same_rounding):
     s, total = inputs.settings, len(inputs.train)
-    optimizer = make_optimizer(s, vae.parameters(), total)
+    optimizer = make_optimizer(s, vae.parameters(), total, same_rounding)
     steps_per_epoch = -(-total // s["batch"])
     all_steps = steps_per_epoch * s["schedule_epochs"]
-    scale = total if s["full_data_objective"] else 1
+    # elbo scales the gradient rather than the objective
+    scale = total if s["full_data_objective"] and not same_rounding else 1
     first, seconds, train_sum = 0, 0.0, 0.0
     for step in range(min(s["steps"], updates or s["steps"])):
         begin = time.perf_counter()
@@ -134,6 +190,8 @@ def main():
     parser.add_argument("inputs", type=pathlib.Path, help="folder that elbo_peer_inputs filled")
     parser.add_argument("--updates", type=int, default=0, help="stop there and write the weights")
     parser.add_argument("--precision", choices=["float32", "float64"], help="expected of the run")
+    parser.add_argument("--same-rounding", action="store_true",
+                        help="elbo's order of operations, for comparisons bit by bit")
     parser.add_argument("--threads", type=int, default=2)
     a = parser.parse_args()
     torch.set_num_threads(a.threads)
@@ -142,9 +200,12 @@ def main():
         raise SystemExit(f"aevb_peer: the inputs are {inputs.settings['precision']}")
     if a.updates > inputs.settings["steps"]:
         raise SystemExit(f"aevb_peer: the inputs hold {inputs.settings['steps']} updates")
-    vae = Vae(inputs.settings["model"]).to(inputs.dtype)
+    # elbo flushes denormals
+    torch.set_flush_denormal(a.same_rounding)
+    kind = SameRoundingVae if a.same_rounding else Vae
+    vae = kind(inputs.settings["model"]).to(inputs.dtype)
     vae.load_state_dict(inputs.start)  # strict: every name and shape must match
-    train(vae, inputs, a.updates)
+    train(vae, inputs, a.updates, a.same_rounding)
     if a.updates:
         (a.inputs / "end").mkdir(exist_ok=True)
         for name, parameter in vae.named_parameters():

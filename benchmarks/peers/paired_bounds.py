@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""paired_bounds.py OUT.tsv DIR...: the last test bounds of DIR/run (elbo) and DIR/peer.jsonl, one
+"""paired_bounds.py OUT.tsv PEER DIR...: the last test bounds of DIR/run (elbo) and of DIR/PEER, one
 line a DIR (named seedN), and their paired mean difference."""
 import json
 import pathlib
@@ -12,11 +12,11 @@ def last(path):
 
 
 def main():
-    if len(sys.argv) < 3:
+    if len(sys.argv) < 4:
         raise SystemExit(__doc__)
     rows = []
-    for folder in map(pathlib.Path, sys.argv[2:]):
-        ours, peer = last(folder / "run/metrics.jsonl"), last(folder / "peer.jsonl")
+    for folder in map(pathlib.Path, sys.argv[3:]):
+        ours, peer = last(folder / "run/metrics.jsonl"), last(folder / sys.argv[2])
         if ours["epoch"] != peer["epoch"]:
             raise SystemExit(f"{folder}: epoch {ours['epoch']} against {peer['epoch']}")
         rows.append((folder.name.removeprefix("seed"), ours["test_elbo"], peer["test_elbo"],

@@ -4,7 +4,6 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <cstring>
 #include <filesystem>
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -13,6 +12,7 @@
 #include "elbo/data/data_set.h"
 #include "elbo/data/minibatch.h"
 #include "elbo/data/npy.h"
+#include "elbo/data/tensor.h"
 #include "elbo/error.h"
 #include "elbo/evaluation/elbo.h"
 #include "elbo/io/atomic_file.h"
@@ -23,26 +23,8 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-elbo::data::DType dtype_of(const at::Tensor& tensor) {
-  switch (tensor.scalar_type()) {
-    case at::kByte:
-      return elbo::data::DType::kUInt8;
-    case at::kLong:
-      return elbo::data::DType::kInt64;
-    case at::kFloat:
-      return elbo::data::DType::kFloat32;
-    case at::kDouble:
-      return elbo::data::DType::kFloat64;
-    default:
-      throw elbo::DataError("peer inputs: a tensor of a type that NPY files here do not have");
-  }
-}
-
 void write_npy(const fs::path& path, const at::Tensor& tensor) {
-  const auto contiguous = tensor.detach().contiguous();
-  auto array = elbo::data::Array::zeros(contiguous.sizes().vec(), dtype_of(contiguous));
-  std::memcpy(array.bytes.data(), contiguous.data_ptr(), array.bytes.size());
-  elbo::io::write_file(path, elbo::data::encode_npy(array));
+  elbo::io::write_file(path, elbo::data::encode_npy(elbo::data::to_array(tensor)));
 }
 
 /// The settings of model.json, which are stored as the words of their flags.

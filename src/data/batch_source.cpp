@@ -19,8 +19,7 @@ BatchSource::BatchSource(const Part& part, double scale, Binarize binarize, at::
       dtype_(dtype) {}
 
 Batch BatchSource::gather(const at::Tensor& rows, const Noise& noise) const {
-  auto x = x_.index_select(0, rows).to(dtype_);
-  if (scale_ != 1) x.mul_(scale_);
+  auto x = to_float(x_.index_select(0, rows), scale_, dtype_);
   if (binarize_ == Binarize::kThreshold) x = x.gt(0.5).to(dtype_);
   if (binarize_ == Binarize::kSample) x = noise.site("binarize").rows(rows).bernoulli(x);
   Batch batch{.columns = {{"x", std::move(x)}}, .rows = rows, .total = x_.size(0)};

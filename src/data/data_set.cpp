@@ -5,12 +5,12 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
-#include <memory>
 #include <string_view>
 #include <utility>
 
 #include "elbo/data/digits.h"
 #include "elbo/data/read.h"
+#include "elbo/data/tensor.h"
 
 namespace elbo::data {
 namespace {
@@ -25,32 +25,6 @@ const char* const kTrainImages = "train-images-idx3-ubyte";
 const char* const kTrainLabels = "train-labels-idx1-ubyte";
 const char* const kTestImages = "t10k-images-idx3-ubyte";
 const char* const kTestLabels = "t10k-labels-idx1-ubyte";
-
-// The tensor shares the array's memory; nothing is copied.
-at::Tensor to_tensor(Array&& array) {
-  auto owner = std::make_shared<Array>(std::move(array));
-  at::ScalarType type = at::kByte;
-  switch (owner->dtype) {
-    case DType::kUInt8:
-      break;
-    case DType::kInt32:
-      type = at::kInt;
-      break;
-    case DType::kInt64:
-      type = at::kLong;
-      break;
-    case DType::kFloat32:
-      type = at::kFloat;
-      break;
-    case DType::kFloat64:
-      type = at::kDouble;
-      break;
-  }
-  void* memory = owner->bytes.data();
-  const std::vector<int64_t> shape = owner->shape;
-  return at::from_blob(
-      memory, shape, [owner](void*) {}, at::TensorOptions().dtype(type));
-}
 
 at::Tensor to_labels(Array&& array, int64_t rows, const std::string& name) {
   if (array.shape.size() != 1 || array.shape[0] != rows || array.dtype == DType::kFloat32 ||

@@ -10,7 +10,7 @@
 namespace elbo {
 namespace {
 
-/// Calls visit(batch, noise) on all rows, in order.
+/// Calls visit(batch, noise) on all rows, in order, while it returns true.
 template <class Visit>
 void each_batch(const data::BatchSource& source, const EvaluateOptions& options,
                 const Visit& visit) {
@@ -18,7 +18,7 @@ void each_batch(const data::BatchSource& source, const EvaluateOptions& options,
   const Noise noise = evaluation_noise(options.seed);
   for (int64_t first = 0; first < source.rows(); first += options.batch_size) {
     const int64_t count = std::min(options.batch_size, source.rows() - first);
-    visit(source.range(first, count, noise), noise);
+    if (!visit(source.range(first, count, noise), noise)) return;
   }
 }
 
@@ -39,6 +39,7 @@ Evaluation evaluate_elbo(const Model& model, const data::BatchSource& source,
     squares += (rows - shift).square().sum().item<double>();
     reconstruction += bound.reconstruction.to(at::kDouble).mean(0).sum().item<double>();
     kl += bound.kl.to(at::kDouble).mean(0).sum().item<double>();
+    return true;
   });
   const auto n = static_cast<double>(source.rows());
   if (source.rows() == 0) throw DataError("evaluate: the data set has no rows");
@@ -53,11 +54,13 @@ Evaluation evaluate_elbo(const Model& model, const data::BatchSource& source,
 double smallest_sigma(const Model& model, const data::BatchSource& source,
                       const EvaluateOptions& options) {
   double smallest = std::numeric_limits<double>::infinity();
-  each_batch(source, options, [&](const Batch& batch, const Noise&) {
+  const auto look = [&](const Batch& batch, const Noise&) {
     const auto p = model.decode(model.encode(batch["x"]).mean());
-    if (const auto* normal = dynamic_cast<const Normal*>(p.base().get()))
-      smallest = std::min(smallest, normal->scale().min().item<double>());
-  });
+    const auto* normal = dynamic_cast<const Normal*>(p.base().get());
+    if (normal != nullptr) smallest = std::min(smallest, normal->scale().min().item<double>());
+    return normal != nullptr;  // the first batch tells of all
+  };
+  each_batch(source, options, look);
   return smallest;
 }
 

@@ -166,6 +166,19 @@ TEST(DataSet, HoldsOutOfAHandfulOfRows) {
   EXPECT_TRUE(contains(refusal<DataError>(path.string()), "too few different rows"));
 }
 
+TEST(DataSet, KeepsEveryRowWhenNoneIsToBeHeldOut) {
+  ScratchFolder root;
+  Array images = Array::zeros({30, 4, 4}, DType::kUInt8);
+  for (size_t i = 0; i < images.bytes.size(); ++i) images.bytes[i] = std::byte(i % 251);
+  const auto path = write_npy(root / "images.npy", images).string();
+  const DataSet set = load(path, {.hold_out = false});
+  EXPECT_EQ(set.train.rows(), 30);
+  EXPECT_EQ(set.test.rows(), 0);
+  EXPECT_TRUE(set.images());
+  EXPECT_EQ(set.scale, 1.0 / 255);
+  EXPECT_LT(load(path).train.rows(), 30);
+}
+
 TEST(DataSet, TestFileReplacesTheHoldOut) {
   ScratchFolder root;
   const std::string train = write_npy(root / "train.npy", squares(50)).string();

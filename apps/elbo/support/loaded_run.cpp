@@ -122,28 +122,31 @@ data::BatchSource Rows::source(const LoadedRun& run) const {
           run.options().dtype().toScalarType()};
 }
 
-Rows load_rows(const LoadedRun& run, const std::string& spec, const RowsOf& which) {
+Rows load_rows(const LoadedRun& run, const RowsArguments& which) {
   data::LoadOptions options{.seed = static_cast<uint64_t>(run.settings.integer("data-seed"))};
   bool known = false;
-  for (const auto& set : data::known_sets()) known = known || set.name == spec;
+  for (const auto& set : data::known_sets()) known = known || set.name == which.data;
   std::string part = which.part;
   if (part == "auto") part = known ? "test" : "all";
   options.hold_out = part != "all" || known;
-  Rows rows{data::load(spec, options), {}};
+  Rows rows{data::load(which.data, options), {}};
   check_data(rows.set, *run.model);
   if (part == "all" && known)
-    throw ConfigError("--part all: expected train or test for the set '" + spec + "'");
+    throw ConfigError("--part all: expected train or test for the set '" + which.data + "'");
   rows.part = head(part == "test" ? rows.set.test : rows.set.train, which.limit);
   return rows;
 }
 
-void add_rows_flags(CLI::App& command, RowsOf& which) {
+void add_rows_arguments(CLI::App& command, RowsArguments& which, const std::string& draws) {
+  command.add_option("RUN", which.run, "a run directory")->required();
+  command.add_option("DATA", which.data, "a data set's name or file")->required();
   command
       .add_option("--part", which.part, "rows to use (auto: test of a known set, all of a file)")
       ->check(CLI::IsMember({"auto", "train", "test", "all"}))
       ->default_str("auto");
   command.add_option("--limit", which.limit, "only the first so many rows")
       ->check(CLI::PositiveNumber);
+  command.add_option("--seed", which.seed, "of " + draws)->default_str("0");
 }
 
 void save_weights(const io::RunDirectory& directory, const Model& model) {

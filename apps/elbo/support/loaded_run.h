@@ -42,10 +42,12 @@ struct LoadedRun {
 /// With the weights. Throws NoInputError, DataError.
 [[nodiscard]] LoadedRun open_run(const std::string& path);
 
-/// Which rows of a data set a command works on.
-struct RowsOf {
+/// The run and the rows of data that a command works on.
+struct RowsArguments {
+  std::string run, data;
   std::string part = "auto";  ///< train, test or all; auto: test of a known set, all of a file
   int64_t limit = 0;          ///< the first so many; 0: all
+  uint64_t seed = 0;          ///< of what is drawn on the way
 };
 
 struct Rows {
@@ -54,9 +56,10 @@ struct Rows {
   [[nodiscard]] data::BatchSource source(const LoadedRun& run) const;
 };
 
-/// Loads DATA for a run and checks that it fits its model.
-[[nodiscard]] Rows load_rows(const LoadedRun& run, const std::string& spec, const RowsOf& which);
-void add_rows_flags(CLI::App& command, RowsOf& which);
+/// Loads the rows and checks that they fit the run's model.
+[[nodiscard]] Rows load_rows(const LoadedRun& run, const RowsArguments& which);
+/// RUN DATA --part --limit --seed; `draws` says what the seed is of.
+void add_rows_arguments(CLI::App& command, RowsArguments& which, const std::string& draws);
 
 /// Saves a model's parameters in the run directory.
 void save_weights(const io::RunDirectory& directory, const Model& model);

@@ -3,11 +3,11 @@
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
-#include <cstring>
 #include <filesystem>
 
 #include "elbo/data/npy.h"
 #include "elbo/data/read.h"
+#include "elbo/data/tensor.h"
 #include "elbo/io/atomic_file.h"
 
 namespace elbo::cli {
@@ -17,26 +17,13 @@ std::string ending(const std::string& path) {
   return std::filesystem::path(path).extension().string();
 }
 
-data::Array to_array(const at::Tensor& tensor) {
-  const auto t = tensor.detach().contiguous();
-  data::Array array;
-  array.shape = t.sizes().vec();
-  array.dtype = t.scalar_type() == at::kDouble ? data::DType::kFloat64
-                : t.scalar_type() == at::kLong ? data::DType::kInt64
-                : t.scalar_type() == at::kByte ? data::DType::kUInt8
-                                               : data::DType::kFloat32;
-  array.bytes.resize(t.nbytes());
-  std::memcpy(array.bytes.data(), t.data_ptr(), t.nbytes());
-  return array;
-}
-
 }  // namespace
 
 bool is_picture(const std::string& path) { return ending(path) == ".png"; }
 
 void write_array(const std::string& path, const at::Tensor& array) {
   if (ending(path) == ".npy") {
-    io::write_file(path, data::encode_npy(to_array(array)));
+    io::write_file(path, data::encode_npy(data::to_array(array)));
     return;
   }
   if (ending(path) != ".csv")
@@ -51,14 +38,7 @@ void write_array(const std::string& path, const at::Tensor& array) {
 }
 
 at::Tensor read_matrix(const std::string& path, const at::TensorOptions& options) {
-  const auto array = data::read_array(path);
-  const at::ScalarType type = array.dtype == data::DType::kUInt8     ? at::kByte
-                              : array.dtype == data::DType::kInt32   ? at::kInt
-                              : array.dtype == data::DType::kInt64   ? at::kLong
-                              : array.dtype == data::DType::kFloat32 ? at::kFloat
-                                                                     : at::kDouble;
-  auto tensor = at::empty(array.shape, at::TensorOptions().dtype(type));
-  if (!array.bytes.empty()) std::memcpy(tensor.data_ptr(), array.bytes.data(), array.bytes.size());
+  auto tensor = data::to_tensor(data::read_array(path));
   if (tensor.dim() != 2)
     throw DataError(fmt::format("{}: {} dimensions; expected a matrix", path, tensor.dim()));
   tensor = tensor.to(options);
