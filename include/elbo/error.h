@@ -25,6 +25,12 @@ class DomainError : public Error {
   using Error::Error;
 };
 
+/// A method that has no closed or standard form for a law, or none on a device.
+class UnsupportedError : public Error {
+ public:
+  using Error::Error;
+};
+
 /// A model and its guide disagree, or a site is used twice.
 class SiteError : public Error {
  public:

@@ -139,5 +139,29 @@ TEST(Noise, RejectsShapesThatDoNotDivide) {
   EXPECT_THROW((void)Noise(0).rows(at::ones({3, 1}, at::kLong)), ShapeError);
 }
 
+/// Draws one or more times from the stream, as a rejection sampler does.
+double until_large(Noise::Stream& stream, const double* parameters) {
+  double sum = 0;
+  while (sum < parameters[0]) sum += stream.uniform();
+  return sum + stream.normal();
+}
+
+TEST(Noise, StreamsOfAnElementDoNotDependOnHowTheyAreSplit) {
+  const auto level = at::full({}, 2.5, kDouble);
+  const Noise noise = Noise(3, 5).site("z").particles(2);
+  const auto whole = noise.draws(10).draw(until_large, {2, 10, 3}, level);
+  const auto first = noise.draws(4).draw(until_large, {2, 4, 3}, level);
+  const auto rest = noise.draws(6, 4).draw(until_large, {2, 6, 3}, level);
+  EXPECT_TRUE(whole.equal(at::cat({first, rest}, 1)));
+  EXPECT_EQ(std::get<0>(at::_unique(whole)).numel(), whole.numel());
+  const auto levels = at::arange(3, kDouble);  // parameters broadcast to the shape
+  EXPECT_TRUE(noise.draws(10)
+                  .draw(until_large, {2, 10, 3}, levels)
+                  .select(2, 2)
+                  .equal(noise.draws(10)
+                             .draw(until_large, {2, 10, 3}, at::full({}, 2.0, kDouble))
+                             .select(2, 2)));
+}
+
 }  // namespace
 }  // namespace elbo

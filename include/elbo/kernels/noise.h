@@ -3,6 +3,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <array>
 #include <cstdint>
 #include <string_view>
 
@@ -36,7 +37,38 @@ class Noise {
   /// 1 with the probability given, else 0, in the dtype of `probs`.
   [[nodiscard]] at::Tensor bernoulli(const at::Tensor& probs) const;
 
+  /// As many numbers as one element may need: what a rejection sampler draws from.
+  class Stream {
+   public:
+    Stream(uint64_t key, std::array<uint32_t, 4> counter);
+    double uniform();  ///< on (0, 1)
+    double normal();   ///< N(0, 1)
+
+   private:
+    void refill();
+
+    uint64_t key_;
+    uint64_t attempt_ = 0;
+    std::array<uint32_t, 4> counter_, words_{};
+    size_t used_ = 4;
+    double spare_ = 0;
+    bool has_spare_ = false;
+  };
+  /// Draws one element of a law, given its parameters there.
+  using Sampler = double (*)(Stream& stream, const double* parameters);
+  /// `sampler` at every element of `shape`, to which the one to four parameters broadcast; in
+  /// their dtype, without gradient.
+  [[nodiscard]] at::Tensor draw(Sampler sampler, at::IntArrayRef shape,
+                                at::TensorList parameters) const;
+
  private:
+  struct Layout {
+    int64_t rows = 1, groups = 1, event = 0;
+    const int64_t* row_ids = nullptr;
+  };
+  [[nodiscard]] Layout layout_of(const at::Tensor& out) const;
+  [[nodiscard]] std::array<uint32_t, 4> counter(const Layout& layout, int64_t group,
+                                                int64_t block) const;
   template <class Fill>
   at::Tensor fill(at::IntArrayRef shape, const at::TensorOptions& options, int per_block,
                   const Fill& block_of) const;

@@ -1,0 +1,203 @@
+// One scalar formula over broadcast tensors: a fused pass forward, a fused pass backward.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <cstring>
+#include <type_traits>
+#include <utility>
+
+#include "elbo/error.h"
+#include "elbo/kernels/dual.h"
+#include "elbo/kernels/pack.h"
+
+namespace elbo {
+
+/// A formula of `arity` arguments in the forms that `evaluate` needs. `formula<F>()` makes it.
+struct Formula {
+  static constexpr int kMaxArity = 6;
+  /// Over n elements, a multiple of four, all in float64: out[i] = f(in[0][i], in[1][i], ...).
+  using Values = void (*)(const double* const* in, double* out, int64_t n);
+  /// The partial derivatives for the bits of `wanted`, in their order.
+  using Partials = void (*)(const double* const* in, double* const* out, int64_t n,
+                            unsigned wanted);
+
+  int arity = 0;
+  Values values = nullptr;
+  Partials partials = nullptr;
+  /// Whether the first argument is noise, in float64 whatever the others are.
+  bool of_noise = false;
+  /// The same in plain ATen operations.
+  at::Tensor (*twin)(const at::Tensor* arguments) = nullptr;
+};
+
+/// The formula at every element of the broadcast arguments, all of one floating dtype; only a
+/// formula of noise takes its first argument in float64 whatever the others are.
+///
+/// On CPU one pass computes in float64, four elements at a time, and rounds to the dtype; the
+/// gradient is another such pass, which keeps nothing but the arguments. On other devices, and
+/// where the gradient is itself to be differentiated, the plain twin runs instead.
+/// **Throws** ShapeError when the arguments do not broadcast; UnsupportedError by a twin.
+[[nodiscard]] at::Tensor evaluate(const Formula& formula, at::TensorList arguments);
+
+namespace detail {
+
+template <class F, class T, size_t... I>
+ELBO_INLINE auto call(const F& f, const T* v, std::index_sequence<I...>) {
+  return f(v[I]...);
+}
+template <class F, class T, size_t... I>
+constexpr bool takes(std::index_sequence<I...>) {
+  return std::is_invocable_v<F, decltype(static_cast<void>(I), std::declval<const T&>())...>;
+}
+/// Whether F, of N arguments, is a formula for arguments of type T.
+template <class F, int N, class T>
+inline constexpr bool kTakes = takes<F, T>(std::make_index_sequence<N>{});
+
+ELBO_INLINE math::Pack load(const double* from) {
+  math::Pack out;
+  std::memcpy(&out.v, from, sizeof out.v);
+  return out;
+}
+ELBO_INLINE void store(const math::Pack& x, double* to) { std::memcpy(to, &x.v, sizeof x.v); }
+
+/// A formula for packs takes them; another goes lane by lane.
+template <class F, int N>
+ELBO_INLINE math::Pack value_of(const math::Pack* v) {
+  constexpr auto kIndices = std::make_index_sequence<N>{};
+  if constexpr (kTakes<F, N, math::Pack>) {
+    return call(F{}, v, kIndices);
+  } else {
+    math::Pack out;
+    for (int lane = 0; lane < math::Pack::kLanes; ++lane) {
+      double scalars[N];
+      for (int k = 0; k < N; ++k) scalars[k] = v[k].v[lane];
+      out.v[lane] = call(F{}, scalars, kIndices);
+    }
+    return out;
+  }
+}
+
+template <class F, int N>
+ELBO_INLINE Dual<N, math::Pack> gradient_of(const math::Pack* v, unsigned wanted) {
+  constexpr auto kIndices = std::make_index_sequence<N>{};
+  if constexpr (kTakes<F, N, Dual<N, math::Pack>>) {
+    Dual<N, math::Pack> duals[N];
+    for (int k = 0; k < N; ++k)
+      duals[k] = (wanted >> k & 1u) != 0 ? Dual<N, math::Pack>::variable(v[k], k)
+                                         : Dual<N, math::Pack>(v[k]);
+    return call(F{}, duals, kIndices);
+  } else {
+    static_assert(kTakes<F, N, Dual<N>>, "a formula has no derivatives");
+    Dual<N, math::Pack> out;
+    for (int lane = 0; lane < math::Pack::kLanes; ++lane) {
+      Dual<N> duals[N];
+      for (int k = 0; k < N; ++k)
+        duals[k] =
+            (wanted >> k & 1u) != 0 ? Dual<N>::variable(v[k].v[lane], k) : Dual<N>(v[k].v[lane]);
+      const Dual<N> y = call(F{}, duals, kIndices);
+      for (size_t k = 0; k < N; ++k) out.partial[k].v[lane] = y.partial[k];
+    }
+    return out;
+  }
+}
+
+template <class F, int N>
+ELBO_INLINE void values_loop(const double* const* in, double* out, int64_t n) {
+  for (int64_t i = 0; i < n; i += math::Pack::kLanes) {
+    math::Pack v[N];
+    for (int k = 0; k < N; ++k) v[k] = load(in[k] + i);
+    store(value_of<F, N>(v), out + i);
+  }
+}
+
+template <class F, int N>
+ELBO_INLINE void partials_loop(const double* const* in, double* const* out, int64_t n,
+                               unsigned wanted) {
+  for (int64_t i = 0; i < n; i += math::Pack::kLanes) {
+    math::Pack v[N];
+    for (int k = 0; k < N; ++k) v[k] = load(in[k] + i);
+    const auto y = gradient_of<F, N>(v, wanted);
+    for (int k = 0, o = 0; k < N; ++k)
+      if ((wanted >> k & 1u) != 0) store(y.partial[static_cast<size_t>(k)], out[o++] + i);
+  }
+}
+
+// Each loop of a hot formula is compiled for the baseline and for AVX2; the machine chooses when it
+// runs. `flatten`, because what is not inlined keeps the baseline's instructions.
+template <class F, int N>
+void values_baseline(const double* const* in, double* out, int64_t n) {
+  values_loop<F, N>(in, out, n);
+}
+template <class F, int N>
+void partials_baseline(const double* const* in, double* const* out, int64_t n, unsigned wanted) {
+  partials_loop<F, N>(in, out, n, wanted);
+}
+#if defined(__x86_64__)
+template <class F, int N>
+__attribute__((flatten, target("avx2,fma,bmi2"))) void values_avx2(const double* const* in,
+                                                                   double* out, int64_t n) {
+  values_loop<F, N>(in, out, n);
+}
+template <class F, int N>
+__attribute__((flatten, target("avx2,fma,bmi2"))) void partials_avx2(const double* const* in,
+                                                                     double* const* out, int64_t n,
+                                                                     unsigned wanted) {
+  partials_loop<F, N>(in, out, n, wanted);
+}
+inline bool has_avx2() {
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+         __builtin_cpu_supports("bmi2");
+}
+#endif
+
+template <class F, int N>
+Formula::Values values_for_machine() {
+#if defined(__x86_64__)
+  if constexpr (F::kHot) {
+    if (has_avx2()) return values_avx2<F, N>;
+  }
+#endif
+  return values_baseline<F, N>;
+}
+template <class F, int N>
+Formula::Partials partials_for_machine() {
+#if defined(__x86_64__)
+  if constexpr (F::kHot) {
+    if (has_avx2()) return partials_avx2<F, N>;
+  }
+#endif
+  return partials_baseline<F, N>;
+}
+
+template <class F, size_t... I>
+at::Tensor twin_of(const at::Tensor* arguments, std::index_sequence<I...>) {
+  if constexpr (std::is_invocable_v<F, decltype(arguments[I])...>)
+    return F{}(arguments[I]...);
+  else
+    throw UnsupportedError(
+        "this formula has no form in plain ATen: expected tensors on the CPU "
+        "and first derivatives only");
+}
+
+}  // namespace detail
+
+/// The Formula of a stateless functor that is a template over its arguments' type (see math.h).
+/// `F::kHot` says whether it is worth compiling for more than one instruction set. `OfNoise`: its
+/// first argument is noise, in float64.
+template <class F, int N, bool OfNoise = false>
+const Formula& formula() {
+  static_assert(N <= Formula::kMaxArity);
+  static const Formula made = {.arity = N,
+                               .values = detail::values_for_machine<F, N>(),
+                               .partials = detail::partials_for_machine<F, N>(),
+                               .of_noise = OfNoise,
+                               .twin = [](const at::Tensor* arguments) {
+                                 return detail::twin_of<F>(arguments,
+                                                           std::make_index_sequence<N>{});
+                               }};
+  return made;
+}
+
+}  // namespace elbo

@@ -1,0 +1,269 @@
+// Functions of doubles and of packs of them, for formulas: see math.h.
+#pragma once
+
+#include <cmath>
+#include <numbers>
+
+#include "elbo/kernels/dual.h"
+
+namespace elbo::math {
+
+// ---- double
+
+using std::abs;
+using std::atan;
+using std::cos;
+using std::erf;
+using std::erfc;
+using std::exp;
+using std::expm1;
+using std::floor;
+using std::log;
+using std::log1p;
+using std::pow;
+using std::sin;
+using std::sqrt;
+using std::tan;
+using std::tanh;
+
+ELBO_INLINE double square(double x) { return x * x; }
+ELBO_INLINE double maximum(double a, double b) { return a > b ? a : b; }
+ELBO_INLINE double minimum(double a, double b) { return a < b ? a : b; }
+/// log(1 + e^x)
+ELBO_INLINE double softplus(double x) {
+  return x > 0 ? x + std::log1p(std::exp(-x)) : std::log1p(std::exp(x));
+}
+ELBO_INLINE double sigmoid(double x) {
+  const double e = std::exp(-std::abs(x));
+  return x >= 0 ? 1 / (1 + e) : e / (1 + e);
+}
+/// log(1 - e^x) for x < 0, exact at both ends
+ELBO_INLINE double log1mexp(double x) {
+  return x > -std::numbers::ln2 ? std::log(-std::expm1(x)) : std::log1p(-std::exp(x));
+}
+/// x log y, 0 where x is 0
+ELBO_INLINE double xlogy(double x, double y) { return x == 0 ? 0 : x * std::log(y); }
+/// x log(1 + y), 0 where x is 0
+ELBO_INLINE double xlog1py(double x, double y) { return x == 0 ? 0 : x * std::log1p(y); }
+
+double lgamma(double x);
+double digamma(double x);
+double trigamma(double x);
+double tetragamma(double x);
+/// log of the beta function
+double lbeta(double a, double b);
+
+/// The normal law's distribution function, its logarithm and its inverse.
+double ndtr(double x);
+double log_ndtr(double x);
+double ndtri(double u);
+/// e^(x^2) erfc(x)
+double erfcx(double x);
+
+/// Regularised incomplete gamma functions P(a, x) and Q(a, x), their logarithms and inverses.
+double gamma_p(double a, double x);
+double gamma_q(double a, double x);
+double log_gamma_p(double a, double x);
+double log_gamma_q(double a, double x);
+double gamma_p_inverse(double a, double u);
+double gamma_q_inverse(double a, double u);
+/// dP/da
+double gamma_p_da(double a, double x);
+/// d log P / da and / dx; d log Q / da and / dx. Exact where P and Q are too small for a double.
+void log_gamma_p_gradient(double a, double x, double* da, double* dx);
+void log_gamma_q_gradient(double a, double x, double* da, double* dx);
+
+/// Regularised incomplete beta functions I_x(a, b) and 1 - I_x(a, b), logarithms and inverses.
+double beta_i(double a, double b, double x);
+double beta_ic(double a, double b, double x);
+double log_beta_i(double a, double b, double x);
+double log_beta_ic(double a, double b, double x);
+double beta_i_inverse(double a, double b, double u);
+double beta_ic_inverse(double a, double b, double u);
+/// dI/da and dI/db
+void beta_i_gradient(double a, double b, double x, double* da, double* db);
+/// Those of log I, or of log(1 - I), and along x.
+void log_beta_i_gradient(double a, double b, double x, double* da, double* db, double* dx);
+void log_beta_ic_gradient(double a, double b, double x, double* da, double* db, double* dx);
+
+/// e^x E1(x), the scaled exponential integral, for x > 0
+double expint_e1_scaled(double x);
+
+/// log I0(x), and I1(x) / I0(x), for x >= 0
+double log_i0(double x);
+double i1_over_i0(double x);
+
+/// x^(a-1) e^-x / Gamma(a): dP/dx
+double gamma_density(double a, double x);
+/// x^(a-1) (1-x)^(b-1) / B(a, b): dI/dx
+double beta_density(double a, double b, double x);
+
+// ---- Pack: what pack.h has no vector form of
+
+ELBO_INLINE Pack trigamma(const Pack& x) {
+  return lanewise([](double s) { return trigamma(s); }, x);
+}
+ELBO_INLINE Pack tetragamma(const Pack& x) {
+  return lanewise([](double s) { return tetragamma(s); }, x);
+}
+ELBO_INLINE Pack ndtr(const Pack& x) {
+  return lanewise([](double s) { return ndtr(s); }, x);
+}
+ELBO_INLINE Pack log_ndtr(const Pack& x) {
+  return lanewise([](double s) { return log_ndtr(s); }, x);
+}
+ELBO_INLINE Pack ndtri(const Pack& x) {
+  return lanewise([](double s) { return ndtri(s); }, x);
+}
+ELBO_INLINE Pack erfcx(const Pack& x) {
+  return lanewise([](double s) { return erfcx(s); }, x);
+}
+ELBO_INLINE Pack expint_e1_scaled(const Pack& x) {
+  return lanewise([](double s) { return expint_e1_scaled(s); }, x);
+}
+ELBO_INLINE Pack log_i0(const Pack& x) {
+  return lanewise([](double s) { return log_i0(s); }, x);
+}
+ELBO_INLINE Pack i1_over_i0(const Pack& x) {
+  return lanewise([](double s) { return i1_over_i0(s); }, x);
+}
+ELBO_INLINE Pack lbeta(const Pack& a, const Pack& b) {
+  return lanewise([](double s, double t) { return lbeta(s, t); }, a, b);
+}
+ELBO_INLINE Pack gamma_p(const Pack& a, const Pack& b) {
+  return lanewise([](double s, double t) { return gamma_p(s, t); }, a, b);
+}
+ELBO_INLINE Pack gamma_q(const Pack& a, const Pack& b) {
+  return lanewise([](double s, double t) { return gamma_q(s, t); }, a, b);
+}
+ELBO_INLINE Pack log_gamma_p(const Pack& a, const Pack& b) {
+  return lanewise([](double s, double t) { return log_gamma_p(s, t); }, a, b);
+}
+ELBO_INLINE Pack log_gamma_q(const Pack& a, const Pack& b) {
+  return lanewise([](double s, double t) { return log_gamma_q(s, t); }, a, b);
+}
+ELBO_INLINE Pack gamma_p_inverse(const Pack& a, const Pack& b) {
+  return lanewise([](double s, double t) { return gamma_p_inverse(s, t); }, a, b);
+}
+ELBO_INLINE Pack gamma_q_inverse(const Pack& a, const Pack& b) {
+  return lanewise([](double s, double t) { return gamma_q_inverse(s, t); }, a, b);
+}
+ELBO_INLINE Pack gamma_p_da(const Pack& a, const Pack& b) {
+  return lanewise([](double s, double t) { return gamma_p_da(s, t); }, a, b);
+}
+ELBO_INLINE Pack gamma_density(const Pack& a, const Pack& b) {
+  return lanewise([](double s, double t) { return gamma_density(s, t); }, a, b);
+}
+ELBO_INLINE Pack beta_i(const Pack& a, const Pack& b, const Pack& x) {
+  return lanewise([](double s, double t, double w) { return beta_i(s, t, w); }, a, b, x);
+}
+ELBO_INLINE Pack beta_ic(const Pack& a, const Pack& b, const Pack& x) {
+  return lanewise([](double s, double t, double w) { return beta_ic(s, t, w); }, a, b, x);
+}
+ELBO_INLINE Pack log_beta_i(const Pack& a, const Pack& b, const Pack& x) {
+  return lanewise([](double s, double t, double w) { return log_beta_i(s, t, w); }, a, b, x);
+}
+ELBO_INLINE Pack log_beta_ic(const Pack& a, const Pack& b, const Pack& x) {
+  return lanewise([](double s, double t, double w) { return log_beta_ic(s, t, w); }, a, b, x);
+}
+ELBO_INLINE Pack beta_i_inverse(const Pack& a, const Pack& b, const Pack& x) {
+  return lanewise([](double s, double t, double w) { return beta_i_inverse(s, t, w); }, a, b, x);
+}
+ELBO_INLINE Pack beta_ic_inverse(const Pack& a, const Pack& b, const Pack& x) {
+  return lanewise([](double s, double t, double w) { return beta_ic_inverse(s, t, w); }, a, b, x);
+}
+ELBO_INLINE Pack beta_density(const Pack& a, const Pack& b, const Pack& x) {
+  return lanewise([](double s, double t, double w) { return beta_density(s, t, w); }, a, b, x);
+}
+ELBO_INLINE void beta_i_gradient(const Pack& a, const Pack& b, const Pack& x, Pack* da, Pack* db) {
+  for (int i = 0; i < Pack::kLanes; ++i) {
+    double along_a = 0, along_b = 0;
+    beta_i_gradient(a.v[i], b.v[i], x.v[i], &along_a, &along_b);
+    da->v[i] = along_a;
+    db->v[i] = along_b;
+  }
+}
+
+/// f(a, x, &da, &dx) lane by lane, for functions of two arguments that give two slopes.
+template <class F>
+ELBO_INLINE void slopes_lanewise(const F& f, const Pack& a, const Pack& x, Pack* da, Pack* dx) {
+  for (int i = 0; i < Pack::kLanes; ++i) {
+    double along_a = 0, along_x = 0;
+    f(a.v[i], x.v[i], &along_a, &along_x);
+    da->v[i] = along_a;
+    dx->v[i] = along_x;
+  }
+}
+ELBO_INLINE void log_gamma_p_gradient(const Pack& a, const Pack& x, Pack* da, Pack* dx) {
+  slopes_lanewise([](auto... v) { log_gamma_p_gradient(v...); }, a, x, da, dx);
+}
+ELBO_INLINE void log_gamma_q_gradient(const Pack& a, const Pack& x, Pack* da, Pack* dx) {
+  slopes_lanewise([](auto... v) { log_gamma_q_gradient(v...); }, a, x, da, dx);
+}
+template <class F>
+ELBO_INLINE void slopes_lanewise(const F& f, const Pack& a, const Pack& b, const Pack& x, Pack* da,
+                                 Pack* db, Pack* dx) {
+  for (int i = 0; i < Pack::kLanes; ++i) {
+    double along_a = 0, along_b = 0, along_x = 0;
+    f(a.v[i], b.v[i], x.v[i], &along_a, &along_b, &along_x);
+    da->v[i] = along_a;
+    db->v[i] = along_b;
+    dx->v[i] = along_x;
+  }
+}
+ELBO_INLINE void log_beta_i_gradient(const Pack& a, const Pack& b, const Pack& x, Pack* da,
+                                     Pack* db, Pack* dx) {
+  slopes_lanewise([](auto... v) { log_beta_i_gradient(v...); }, a, b, x, da, db, dx);
+}
+ELBO_INLINE void log_beta_ic_gradient(const Pack& a, const Pack& b, const Pack& x, Pack* da,
+                                      Pack* db, Pack* dx) {
+  slopes_lanewise([](auto... v) { log_beta_ic_gradient(v...); }, a, b, x, da, db, dx);
+}
+
+ELBO_INLINE bool any(bool condition) { return condition; }
+
+/// dx/da of a draw x of the standard gamma law of shape a: -(dP/da) / p, in which the density
+/// cancels. Sums the series of P and of dP/da side by side; where x lies so far out that they lose
+/// digits (a draw in some 1e7), and at large shapes, it takes the quotient.
+template <class V>
+ELBO_INLINE V gamma_draw_slope(const V& a, const V& x) {
+  constexpr int kTerms = 400;
+  V sum = 1.0, slope = 0.0, term = 1.0, harmonic = 0.0, n = a;
+  auto moving = x > 0.0;
+  for (int k = 0; k < kTerms; ++k) {
+    n = n + 1.0;
+    const V inverse = 1.0 / n;
+    term = term * (x * inverse);
+    harmonic = harmonic + inverse;
+    sum = sum + term;
+    const V piece = term * harmonic;
+    slope = slope - piece;
+    moving = piece > slope * -1e-17;
+    if (!any(moving & (sum < 1e6))) break;
+  }
+  const V out = x / a * ((digamma(a + 1.0) - log(x)) * sum - slope);
+  const auto lost = moving | (sum >= 1e6) | (x != x);
+  if (!any(lost)) return out;
+  const auto quotient = [](double shape, double draw) {
+    double along_shape = 0, along_draw = 0;
+    if (draw > shape + 1) {  // of the smaller of the two sides
+      log_gamma_q_gradient(shape, draw, &along_shape, &along_draw);
+    } else {
+      log_gamma_p_gradient(shape, draw, &along_shape, &along_draw);
+    }
+    return -along_shape / along_draw;
+  };
+  if constexpr (std::is_same_v<V, double>)
+    return quotient(a, x);
+  else
+    return select(lost, lanewise(quotient, a, x), out);
+}
+
+/// x as a draw of the standard gamma law of shape a: its slope along a is `gamma_draw_slope`.
+ELBO_INLINE double gamma_draw(double, double x) { return x; }
+ELBO_INLINE Pack gamma_draw(const Pack&, const Pack& x) { return x; }
+/// The value, whose derivatives are dropped.
+ELBO_INLINE double constant(double x) { return x; }
+ELBO_INLINE Pack constant(const Pack& x) { return x; }
+
+}  // namespace elbo::math
