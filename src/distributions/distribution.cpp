@@ -18,7 +18,7 @@ std::vector<int64_t> Distribution::extended_shape(at::IntArrayRef sample_shape) 
 }
 
 void Distribution::unsupported(const char* method) const {
-  throw Error(name() + ": no " + method + " in closed form");
+  throw UnsupportedError(name() + ": no " + method + " in closed form");
 }
 
 at::Tensor Distribution::sample(const Noise& noise, at::IntArrayRef shape) const {
@@ -28,6 +28,9 @@ at::Tensor Distribution::sample(const Noise& noise, at::IntArrayRef shape) const
 at::Tensor Distribution::rsample(const Noise&, at::IntArrayRef) const { unsupported("rsample"); }
 at::Tensor Distribution::cdf(const at::Tensor&) const { unsupported("cdf"); }
 at::Tensor Distribution::log_cdf(const at::Tensor& x) const { return cdf(x).log(); }
+at::Tensor Distribution::log_survival(const at::Tensor& x) const { return (-cdf(x)).log1p(); }
+at::Tensor Distribution::mode() const { unsupported("mode"); }
+Constraint Distribution::support() const { unsupported("support"); }
 at::Tensor Distribution::icdf(const at::Tensor&) const { unsupported("icdf"); }
 at::Tensor Distribution::entropy() const { unsupported("entropy"); }
 at::Tensor Distribution::mean() const { unsupported("mean"); }
@@ -79,6 +82,9 @@ at::Tensor Independent::entropy() const { return sum_event(base_->entropy()); }
 at::Tensor Independent::mean() const { return base_->mean(); }
 at::Tensor Independent::variance() const { return base_->variance(); }
 
+at::Tensor Independent::mode() const { return base_->mode(); }
+Constraint Independent::support() const { return base_->support(); }
+
 DistributionPtr Independent::expand(at::IntArrayRef batch_shape) const {
   std::vector<int64_t> base_shape(batch_shape.begin(), batch_shape.end());
   base_shape.insert(base_shape.end(), base_->batch_shape().end() - event_dims_,
@@ -102,19 +108,31 @@ std::vector<int64_t> broadcast_shape(const std::string& law, at::IntArrayRef a, 
   return shape;
 }
 
+namespace {
+/// The index of the first element that is false.
+std::vector<int64_t> first_false(const at::Tensor& ok) {
+  const auto first = ok.logical_not().nonzero()[0];
+  return {first.data_ptr<int64_t>(), first.data_ptr<int64_t>() + first.numel()};
+}
+std::string place(const std::vector<int64_t>& index) {
+  return index.empty() ? "" : fmt::format(" at [{}]", fmt::join(index, ", "));
+}
+}  // namespace
+
+void check_together(const std::string& law, const char* requirement, const at::Tensor& ok) {
+  if (ok.all().item<bool>()) return;
+  throw DomainError(
+      fmt::format("{}: expected {}{}", law, requirement, place(first_false(ok.to(at::kCPU)))));
+}
+
 void check_parameter(const std::string& law, const char* parameter, const char* expected,
                      const at::Tensor& value, const at::Tensor& ok) {
   if (ok.all().item<bool>()) return;
-  const auto first = ok.logical_not().nonzero()[0];
-  std::vector<int64_t> index;
+  const auto index = first_false(ok.to(at::kCPU));
   auto cell = value.detach();
-  for (int64_t d = 0; d < first.numel(); ++d) {
-    index.push_back(first[d].item<int64_t>());
-    cell = cell.select(0, index.back());
-  }
-  const std::string place = index.empty() ? "" : fmt::format(" at [{}]", fmt::join(index, ", "));
+  for (const int64_t i : index) cell = cell.select(0, i);
   throw DomainError(fmt::format("{}: {} must be {}, got {}{}", law, parameter, expected,
-                                cell.item<double>(), place));
+                                cell.item<double>(), place(index)));
 }
 
 }  // namespace detail

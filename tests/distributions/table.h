@@ -72,8 +72,10 @@ inline void expect_table(const char* law,
 using TensorFunction = std::function<at::Tensor(const std::vector<at::Tensor>&)>;
 
 /// Largest difference between autograd's gradient and central differences, over all elements of
-/// all inputs, relative to max(1, |gradient|). Distinct weights keep elements from cancelling.
-inline double gradient_error(const TensorFunction& f, const std::vector<at::Tensor>& inputs) {
+/// all inputs, relative to max(1, |gradient|). Distinct weights keep elements from cancelling. A
+/// relative step suits values of any size.
+inline double gradient_error(const TensorFunction& f, const std::vector<at::Tensor>& inputs,
+                             bool relative_step = false) {
   const auto weighted = [&](const std::vector<at::Tensor>& at) {
     const auto y = f(at);
     return (y * at::arange(1, y.numel() + 1, y.options()).view(y.sizes()).cos()).sum();
@@ -81,17 +83,18 @@ inline double gradient_error(const TensorFunction& f, const std::vector<at::Tens
   std::vector<at::Tensor> leaves;
   for (const auto& x : inputs) leaves.push_back(x.detach().clone().requires_grad_());
   weighted(leaves).backward();
-  constexpr double kStep = 1e-5;
   double worst = 0;
   for (size_t i = 0; i < inputs.size(); ++i) {
     for (int64_t k = 0; k < inputs[i].numel(); ++k) {
+      const double size = std::abs(inputs[i].reshape({-1})[k].item<double>());
+      const double step = relative_step && size > 0 ? 1e-5 * size : 1e-5;
       const auto shifted = [&](double by) {
         std::vector<at::Tensor> moved;
         for (const auto& x : inputs) moved.push_back(x.detach().clone());
         moved[i].view({-1})[k] += by;
         return weighted(moved).item<double>();
       };
-      const double slope = (shifted(kStep) - shifted(-kStep)) / (2 * kStep);
+      const double slope = (shifted(step) - shifted(-step)) / (2 * step);
       const double got =
           leaves[i].grad().defined() ? leaves[i].grad().reshape({-1})[k].item<double>() : 0;
       worst = std::max(worst, std::abs(got - slope) / std::max(1.0, std::abs(slope)));

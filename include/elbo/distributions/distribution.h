@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "elbo/distributions/constraint.h"
 #include "elbo/error.h"
 #include "elbo/kernels/noise.h"
 
@@ -25,7 +26,7 @@ enum class Validate : bool { kNo = false, kYes = true };
 /// anything that broadcasts with B + E and gives the density event-summed, S + B.
 /// **Units** nats.
 /// **RNG** draws from the `Noise` passed in, which it does not change.
-/// **Throws** Error where a law has no such method in closed form.
+/// **Throws** UnsupportedError where a law has no such method in closed form.
 class Distribution {
  public:
   virtual ~Distribution() = default;
@@ -50,6 +51,12 @@ class Distribution {
   [[nodiscard]] virtual at::Tensor mean() const;
   [[nodiscard]] virtual at::Tensor variance() const;
 
+  /// log(1 - F(x)), exact where F is near 1.
+  [[nodiscard]] virtual at::Tensor log_survival(const at::Tensor& x) const;
+  [[nodiscard]] virtual at::Tensor mode() const;
+  /// Where `log_prob` is finite.
+  [[nodiscard]] virtual Constraint support() const;
+
   /// The same law with its batch broadcast to `batch_shape`, without copying.
   [[nodiscard]] virtual DistributionPtr expand(at::IntArrayRef batch_shape) const = 0;
   [[nodiscard]] virtual DistributionPtr clone() const = 0;
@@ -59,6 +66,7 @@ class Distribution {
   /// S + B + E.
   [[nodiscard]] std::vector<int64_t> extended_shape(at::IntArrayRef sample_shape) const;
   [[noreturn]] void unsupported(const char* method) const;
+  void set_batch_shape(std::vector<int64_t> shape) { batch_shape_ = std::move(shape); }
 
  private:
   std::vector<int64_t> batch_shape_;
@@ -82,6 +90,9 @@ class Independent final : public Distribution {
   [[nodiscard]] at::Tensor entropy() const override;
   [[nodiscard]] at::Tensor mean() const override;
   [[nodiscard]] at::Tensor variance() const override;
+  [[nodiscard]] at::Tensor mode() const override;
+  /// That of each element.
+  [[nodiscard]] Constraint support() const override;
   [[nodiscard]] DistributionPtr expand(at::IntArrayRef batch_shape) const override;
   [[nodiscard]] DistributionPtr clone() const override;
 
@@ -113,6 +124,8 @@ std::vector<int64_t> broadcast_shape(const std::string& law, at::IntArrayRef a, 
 /// Throws DomainError "Normal: scale must be > 0, got -1 at [3, 7]" unless all of `ok`.
 void check_parameter(const std::string& law, const char* parameter, const char* expected,
                      const at::Tensor& value, const at::Tensor& ok);
+/// Throws DomainError "Uniform: expected low < high at [2]" unless all of `ok`.
+void check_together(const std::string& law, const char* requirement, const at::Tensor& ok);
 }  // namespace detail
 
 }  // namespace elbo
