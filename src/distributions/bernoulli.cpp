@@ -45,6 +45,9 @@ at::Tensor Bernoulli::entropy() const {
 
 at::Tensor Bernoulli::variance() const { return probs() * at::sigmoid(-logits_); }
 
+at::Tensor Bernoulli::mode() const { return logits_.ge(0).to(logits_.scalar_type()); }
+Constraint Bernoulli::support() const { return Constraint::Kind::kBinary; }
+
 DistributionPtr Bernoulli::expand(at::IntArrayRef batch_shape) const {
   return std::shared_ptr<Bernoulli>(new Bernoulli(FromLogits{}, logits_.expand(batch_shape)));
 }

@@ -58,6 +58,14 @@ at::Tensor Categorical::entropy() const {
   return -at::where(p > 0, p * log_probs_, at::zeros({}, p.options())).sum(-1);
 }
 
+at::Tensor Categorical::mode() const { return log_probs_.argmax(-1); }
+Constraint Categorical::support() const {
+  const auto bound = [&](int64_t k) {
+    return at::full({}, k, log_probs_.options().dtype(at::kLong));
+  };
+  return {Constraint::Kind::kIntegerInterval, bound(0), bound(num_categories() - 1)};
+}
+
 DistributionPtr Categorical::expand(at::IntArrayRef batch_shape) const {
   auto shape = batch_shape.vec();
   shape.push_back(num_categories());

@@ -2,10 +2,12 @@
 
 #include <ATen/ATen.h>
 
+#include <cmath>
 #include <limits>
 #include <map>
 #include <utility>
 
+#include "distributions/detail/kl_pairs.h"
 #include "elbo/distributions/bernoulli.h"
 #include "elbo/distributions/categorical.h"
 #include "elbo/distributions/normal.h"
@@ -67,12 +69,17 @@ Registry& registry() {
 
 void add_builtin() {
   static const bool done = [] {
+    const Registry from_users = registry();  // these stay
+    detail::register_continuous_kl();
+    detail::register_discrete_kl();
+    detail::register_multivariate_kl();
     register_kl(kl_normal_normal);
     register_kl(kl_bernoulli_bernoulli);
     register_kl(kl_categorical_categorical);
     register_kl(kl_uniform_uniform);
     register_kl(kl_uniform_normal);
     register_kl(kl_normal_uniform);
+    for (const auto& [pair, function] : from_users) registry().insert_or_assign(pair, function);
     return true;
   }();
   (void)done;
@@ -96,13 +103,27 @@ std::optional<at::Tensor> try_kl_divergence(const Distribution& q, const Distrib
   }
   const auto found = registry().find({typeid(q), typeid(p)});
   if (found == registry().end()) return std::nullopt;
-  return found->second(q, p);
+  auto kl = found->second(q, p);
+  if (!kl.defined()) return std::nullopt;
+  return kl;
 }
 
 at::Tensor kl_divergence(const Distribution& q, const Distribution& p) {
   if (auto kl = try_kl_divergence(q, p)) return *kl;
-  throw Error("kl_divergence: no closed form for " + q.name() + " against " + p.name() +
-              "; estimate it from log_prob, or register one with register_kl");
+  throw UnsupportedError("kl_divergence: no closed form for " + q.name() + " against " + p.name() +
+                         "; estimate it by monte_carlo_kl, or register one with register_kl");
+}
+
+MonteCarloKl monte_carlo_kl(const Distribution& q, const Distribution& p, const Noise& noise,
+                            int64_t n) {
+  if (n < 2)
+    throw ConfigError("monte_carlo_kl: n = " + std::to_string(n) + "; expected at least 2 draws");
+  const at::NoGradGuard no_grad;
+  const auto batch = detail::broadcast_shape("monte_carlo_kl", q.batch_shape(), p.batch_shape());
+  const auto wide = q.expand(batch);
+  const auto x = wide->sample(noise.draws(n), {n});
+  const auto terms = (wide->log_prob(x) - p.log_prob(x)).to(at::kDouble);
+  return {terms.mean(0), terms.std(0) / std::sqrt(static_cast<double>(n))};
 }
 
 }  // namespace elbo

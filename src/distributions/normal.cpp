@@ -2,8 +2,7 @@
 
 #include <ATen/ATen.h>
 
-#include <cmath>
-#include <numbers>
+#include "elbo/kernels/math.h"
 
 namespace elbo {
 namespace {
@@ -43,20 +42,14 @@ at::Tensor Normal::log_prob(const at::Tensor& x) const {
   return -0.5 * ((x - loc_) / scale_).square() - log_scale_ - kHalfLogTwoPi;
 }
 
-at::Tensor Normal::cdf(const at::Tensor& x) const {
-  return 0.5 * at::erfc((loc_ - x) / (scale_ * std::numbers::sqrt2));
-}
+at::Tensor Normal::cdf(const at::Tensor& x) const { return math::ndtr((x - loc_) / scale_); }
 
 at::Tensor Normal::log_cdf(const at::Tensor& x) const {
-  const auto t = (x - loc_) / scale_;
-  // Phi(t) = erfcx(-t / sqrt 2) exp(-t^2 / 2) / 2. Each branch sees only arguments it can bear,
-  // so that no NaN gradient leaks through the selection.
-  const auto lower = t.clamp_max(0);
-  const auto upper = t.clamp_min(0);
-  const auto log_lower =
-      (0.5 * at::special_erfcx(-lower / std::numbers::sqrt2)).log() - 0.5 * lower.square();
-  const auto log_upper = at::log1p(-0.5 * at::erfc(upper / std::numbers::sqrt2));
-  return at::where(t < 0, log_lower, log_upper);
+  return math::log_ndtr((x - loc_) / scale_);
+}
+
+at::Tensor Normal::log_survival(const at::Tensor& x) const {
+  return math::log_ndtr((loc_ - x) / scale_);
 }
 
 at::Tensor Normal::icdf(const at::Tensor& u) const { return loc_ + scale_ * at::special_ndtri(u); }
@@ -66,6 +59,9 @@ at::Tensor Normal::entropy() const {
 }
 at::Tensor Normal::mean() const { return loc_.expand(batch_shape()); }
 at::Tensor Normal::variance() const { return scale_.square().expand(batch_shape()); }
+
+at::Tensor Normal::mode() const { return mean(); }
+Constraint Normal::support() const { return Constraint::Kind::kReal; }
 
 DistributionPtr Normal::expand(at::IntArrayRef batch_shape) const {
   return std::shared_ptr<Normal>(new Normal(loc_.expand(batch_shape), scale_.expand(batch_shape),

@@ -32,6 +32,8 @@ at::Tensor Uniform::entropy() const { return (high_ - low_).log(); }
 at::Tensor Uniform::mean() const { return 0.5 * (low_ + high_); }
 at::Tensor Uniform::variance() const { return (high_ - low_).square() / 12; }
 
+Constraint Uniform::support() const { return {Constraint::Kind::kInterval, low_, high_}; }
+
 DistributionPtr Uniform::expand(at::IntArrayRef batch_shape) const {
   return std::make_shared<Uniform>(low_.expand(batch_shape), high_.expand(batch_shape),
                                    Validate::kNo);

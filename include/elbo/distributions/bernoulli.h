@@ -23,6 +23,8 @@ class Bernoulli final : public DistributionBase<Bernoulli> {
   [[nodiscard]] at::Tensor entropy() const override;
   [[nodiscard]] at::Tensor mean() const override { return probs(); }
   [[nodiscard]] at::Tensor variance() const override;
+  [[nodiscard]] at::Tensor mode() const override;
+  [[nodiscard]] Constraint support() const override;
   [[nodiscard]] DistributionPtr expand(at::IntArrayRef batch_shape) const override;
 
  private:

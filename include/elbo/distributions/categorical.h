@@ -23,6 +23,8 @@ class Categorical final : public DistributionBase<Categorical> {
   [[nodiscard]] at::Tensor log_prob(const at::Tensor& x) const override;
   [[nodiscard]] at::Tensor cdf(const at::Tensor& x) const override;
   [[nodiscard]] at::Tensor entropy() const override;
+  [[nodiscard]] at::Tensor mode() const override;
+  [[nodiscard]] Constraint support() const override;
   [[nodiscard]] DistributionPtr expand(at::IntArrayRef batch_shape) const override;
 
  private:

@@ -9,14 +9,27 @@
 
 namespace elbo {
 
-/// KL(q || p) in nats, of the broadcast batch shape. Throws Error where no closed form is
-/// registered; independent events are summed.
+/// KL(q || p) in nats, of the broadcast batch shape: infinite where q has weight that p has not.
+/// Independent events are summed.
+/// **Throws** UnsupportedError where no closed form is registered: see `monte_carlo_kl`.
 [[nodiscard]] at::Tensor kl_divergence(const Distribution& q, const Distribution& p);
 
 /// As `kl_divergence`, or nothing where no closed form is registered.
 [[nodiscard]] std::optional<at::Tensor> try_kl_divergence(const Distribution& q,
                                                           const Distribution& p);
 
+/// KL(q || p) and its standard error in nats, of the broadcast batch shape, without gradient.
+struct MonteCarloKl {
+  at::Tensor mean, standard_error;
+};
+
+/// The mean of log q - log p over `n` draws of q, for any pair of laws over the same events.
+/// **RNG** q's draws of shape n from `noise.draws(n)`.
+/// **Throws** ConfigError unless n >= 2.
+[[nodiscard]] MonteCarloKl monte_carlo_kl(const Distribution& q, const Distribution& p,
+                                          const Noise& noise, int64_t n);
+
+/// May give an undefined tensor for laws that it has no closed form for.
 using KlFunction = std::function<at::Tensor(const Distribution&, const Distribution&)>;
 
 /// Adds or replaces the closed form for a pair of types. The registry is shared by the process:

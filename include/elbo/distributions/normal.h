@@ -26,10 +26,13 @@ class Normal final : public DistributionBase<Normal> {
   [[nodiscard]] at::Tensor cdf(const at::Tensor& x) const override;
   /// Exact in the lower tail, where the logarithm of `cdf` is -inf.
   [[nodiscard]] at::Tensor log_cdf(const at::Tensor& x) const override;
+  [[nodiscard]] at::Tensor log_survival(const at::Tensor& x) const override;
   [[nodiscard]] at::Tensor icdf(const at::Tensor& u) const override;
   [[nodiscard]] at::Tensor entropy() const override;
   [[nodiscard]] at::Tensor mean() const override;
   [[nodiscard]] at::Tensor variance() const override;
+  [[nodiscard]] at::Tensor mode() const override;
+  [[nodiscard]] Constraint support() const override;
   [[nodiscard]] DistributionPtr expand(at::IntArrayRef batch_shape) const override;
 
  private:

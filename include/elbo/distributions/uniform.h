@@ -22,6 +22,7 @@ class Uniform final : public DistributionBase<Uniform> {
   [[nodiscard]] at::Tensor entropy() const override;
   [[nodiscard]] at::Tensor mean() const override;
   [[nodiscard]] at::Tensor variance() const override;
+  [[nodiscard]] Constraint support() const override;
   [[nodiscard]] DistributionPtr expand(at::IntArrayRef batch_shape) const override;
 
  private:
