@@ -1,0 +1,161 @@
+#!/usr/bin/env python3
+"""rsample + log_prob + backward of every law beside PyTorch's, float32, all parameters of N elements
+wanting gradients and no validation: elbo and PyTorch in turn, the ratio of each pair, its median and
+a 95 % interval of the median by bootstrap.
+
+    laws.py BUILD_DIR [--laws Normal,Gamma] [--threads 2] [--elements 1000000] [--pairs 15]
+
+Laws that PyTorch lacks stand beside the nearest composition of its own. Writes results/laws.tsv.
+"""
+import argparse
+import pathlib
+import subprocess
+import time
+
+import numpy as np
+import torch
+import torch.distributions as D
+from torch.distributions import transforms as T
+
+U = D.Uniform
+V = {"validate_args": False}
+
+
+class ByInverse:
+    """A law PyTorch lacks: its inverse CDF at uniform draws, its density written out."""
+
+    def __init__(self, icdf, log_prob, *p):
+        self.icdf, self.density, self.p = icdf, log_prob, p
+        self.has_rsample = True
+
+    def rsample(self):
+        return self.icdf(torch.rand_like(self.p[0]), *self.p)
+
+    def log_prob(self, x):
+        return self.density(x, *self.p)
+
+
+def affine(base, loc, scale):
+    return D.TransformedDistribution(base, [T.AffineTransform(loc, scale)], **V)
+
+
+def logistic(loc, scale):
+    base = D.TransformedDistribution(U(torch.zeros_like(loc), torch.ones_like(loc), **V),
+                                     [T.SigmoidTransform().inv], **V)
+    return affine(base, loc, scale)
+
+
+def make(name):
+    """(constructor, parameters, what stands beside the law)"""
+    t = {
+        "Bernoulli": (lambda p: D.Bernoulli(p, **V), [0.3]),
+        "Beta": (lambda a, b: D.Beta(a, b, **V), [2.5, 1.5]),
+        "Binomial": (lambda n, p: D.Binomial(n, p, **V), [20, 0.3]),
+        "Cauchy": (lambda l, s: D.Cauchy(l, s, **V), [0.5, 2]),
+        "Chi2": (lambda k: D.Chi2(k, **V), [5]),
+        "ContinuousBernoulli": (lambda p: D.ContinuousBernoulli(p, **V), [0.3]),
+        "Exponential": (lambda r: D.Exponential(r, **V), [1.5]),
+        "FisherSnedecor": (lambda a, b: D.FisherSnedecor(a, b, **V), [5, 8]),
+        "Gamma": (lambda a, r: D.Gamma(a, r, **V), [2.5, 1.5]),
+        "Geometric": (lambda p: D.Geometric(p, **V), [0.3]),
+        "Gumbel": (lambda l, s: D.Gumbel(l, s, **V), [0.5, 2]),
+        "HalfCauchy": (lambda s: D.HalfCauchy(s, **V), [2]),
+        "HalfNormal": (lambda s: D.HalfNormal(s, **V), [2]),
+        "Kumaraswamy": (lambda a, b: D.Kumaraswamy(a, b, **V), [2.5, 1.5]),
+        "Laplace": (lambda l, s: D.Laplace(l, s, **V), [0.5, 2]),
+        "LogNormal": (lambda l, s: D.LogNormal(l, s, **V), [0.5, 0.7]),
+        "NegativeBinomial": (lambda n, p: D.NegativeBinomial(n, p, **V), [5, 0.4]),
+        "Normal": (lambda l, s: D.Normal(l, s, **V), [0.5, 2]),
+        "Pareto": (lambda s, a: D.Pareto(s, a, **V), [2, 3]),
+        "Poisson": (lambda r: D.Poisson(r, **V), [4]),
+        "StudentT": (lambda d, l, s: D.StudentT(d, l, s, **V), [5, 0.5, 2]),
+        "Uniform": (lambda a, b: D.Uniform(a, b, **V), [-1, 2]),
+        "VonMises": (lambda l, k: D.VonMises(l, k, **V), [0.5, 2]),
+        "Weibull": (lambda s, k: D.Weibull(s, k, **V), [2, 1.5]),
+    }
+    if name in t:
+        return *t[name], "torch." + name
+    t = {
+        "Erlang": (lambda k, r: D.Gamma(k, r, **V), [3, 1.5], "torch.Gamma"),
+        "InverseGamma": (lambda a, r: D.TransformedDistribution(D.Gamma(a, r, **V),
+                                                                 [T.PowerTransform(-torch.ones(()))], **V),
+                         [2.5, 1.5], "torch.Gamma, x^-1"),
+        "Logistic": (logistic, [0.5, 2], "torch.Uniform, logit, affine"),
+        "Gompertz": (lambda a, s: ByInverse(
+            lambda u, a, s: s * torch.log1p(-torch.log(u) / a),
+            lambda x, a, s: (a / s).log() + x / s - a * torch.expm1(x / s), a, s),
+            [0.7, 2], "composition"),
+        "Rayleigh": (lambda s: ByInverse(
+            lambda u, s: s * (-2 * u.log()).sqrt(),
+            lambda x, s: (x / s ** 2).log() - 0.5 * (x / s) ** 2, s), [2], "composition"),
+        "Reciprocal": (lambda a, b: ByInverse(
+            lambda u, a, b: a * (b / a) ** u,
+            lambda x, a, b: -(x * (b / a).log()).log(), a, b), [0.5, 8], "composition"),
+        "Triangular": (lambda a, c, b: ByInverse(
+            lambda u, a, c, b: torch.where(u < (c - a) / (b - a), a + (u * (b - a) * (c - a)).sqrt(),
+                                           b - ((1 - u) * (b - a) * (b - c)).sqrt()),
+            lambda x, a, c, b: torch.where(x < c, (2 * (x - a) / ((b - a) * (c - a))).log(),
+                                           (2 * (b - x) / ((b - a) * (b - c))).log()), a, c, b),
+            [-1, 0.5, 2], "composition"),
+    }
+    return t.get(name)
+
+
+def torch_once(constructor, values, elements):
+    parameters = [torch.full((elements,), float(v), requires_grad=True) for v in values]
+    begin = time.perf_counter()
+    law = constructor(*parameters)
+    x = law.rsample() if law.has_rsample else law.sample()
+    y = law.log_prob(x).sum()
+    if y.requires_grad:
+        y.backward()
+    return 1e3 * (time.perf_counter() - begin)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("build", type=pathlib.Path)
+    parser.add_argument("--laws", default="")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--elements", type=int, default=1_000_000)
+    parser.add_argument("--pairs", type=int, default=15)
+    a = parser.parse_args()
+    torch.set_num_threads(a.threads)
+    torch.manual_seed(0)
+    names = a.laws.split(",") if a.laws else sorted(
+        {"Bernoulli", "Normal", "Uniform"} | {p.stem for p in (pathlib.Path(__file__).resolve().parents[2] /
+                         "tests/distributions/fixtures/laws").glob("*.json")})
+    server = subprocess.Popen([a.build / "elbo_bench_laws"], stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE, text=True)
+    rng = np.random.default_rng(0)
+    lines = ["law\tbeside\telbo_ms\ttorch_ms\tratio\tlow\thigh"]
+    for name in names:
+        made = make(name)
+        if made is None:
+            print(f"{name}: nothing to stand beside it")
+            continue
+        constructor, values, beside = made
+        request = f"{name} {a.threads} {a.elements} {' '.join(map(str, values))}\n"
+
+        def elbo_once():
+            server.stdin.write(request)
+            server.stdin.flush()
+            return float(server.stdout.readline())
+
+        elbo_once(), torch_once(constructor, values, a.elements)  # warm
+        pairs = np.array([(elbo_once(), torch_once(constructor, values, a.elements))
+                          for _ in range(a.pairs)])
+        ratios = pairs[:, 0] / pairs[:, 1]
+        medians = np.median(rng.choice(ratios, (2000, len(ratios))), axis=1)
+        low, high = np.quantile(medians, [0.025, 0.975])
+        lines.append(f"{name}\t{beside}\t{np.median(pairs[:, 0]):.2f}\t{np.median(pairs[:, 1]):.2f}\t"
+                     f"{np.median(ratios):.3f}\t{low:.3f}\t{high:.3f}")
+        print(lines[-1], flush=True)
+    out = pathlib.Path(__file__).resolve().parent / "results" / "laws.tsv"
+    head = f"# laws.py --threads {a.threads} --elements {a.elements} --pairs {a.pairs}; torch {torch.__version__}\n"
+    if not a.laws:
+        out.write_text(head + "\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()
