@@ -124,6 +124,12 @@ ELBO_INLINE void partials_loop(const double* const* in, double* const* out, int6
   }
 }
 
+// Under the sanitizers only the baseline is compiled: the source is the same, and instrumented code
+// that is flattened takes minutes a law.
+#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__)
+#define ELBO_HAS_AVX2_LOOPS
+#endif
+
 // Each loop of a hot formula is compiled for the baseline and for AVX2; the machine chooses when it
 // runs. `flatten`, because what is not inlined keeps the baseline's instructions.
 template <class F, int N>
@@ -134,7 +140,7 @@ template <class F, int N>
 void partials_baseline(const double* const* in, double* const* out, int64_t n, unsigned wanted) {
   partials_loop<F, N>(in, out, n, wanted);
 }
-#if defined(__x86_64__)
+#if defined(ELBO_HAS_AVX2_LOOPS)
 template <class F, int N>
 __attribute__((flatten, target("avx2,fma,bmi2"))) void values_avx2(const double* const* in,
                                                                    double* out, int64_t n) {
@@ -154,7 +160,7 @@ inline bool has_avx2() {
 
 template <class F, int N>
 Formula::Values values_for_machine() {
-#if defined(__x86_64__)
+#if defined(ELBO_HAS_AVX2_LOOPS)
   if constexpr (F::kHot) {
     if (has_avx2()) return values_avx2<F, N>;
   }
@@ -163,7 +169,7 @@ Formula::Values values_for_machine() {
 }
 template <class F, int N>
 Formula::Partials partials_for_machine() {
-#if defined(__x86_64__)
+#if defined(ELBO_HAS_AVX2_LOOPS)
   if constexpr (F::kHot) {
     if (has_avx2()) return partials_avx2<F, N>;
   }
