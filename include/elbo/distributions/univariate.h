@@ -7,8 +7,9 @@
 //   cdf, log_cdf, log_survival       of (x, parameters...)
 //   icdf(u, parameters...)
 //   entropy, mean, variance, mode    of (parameters...)
-//   draw(u, parameters...)           a draw from u, uniform on (0, 1), or standard normal if
-//   kFromNormal sample(stream, parameters)       or a draw by rejection, in double
+//   draw(u, parameters...)           a draw from u, uniform on (0, 1), or normal if kFromNormal
+//   sample(stream, parameters)       or a draw by rejection, in double
+//   implicit(z, parameters...)       z with its slopes, where the cdf is the longer way
 //   valid(parameters...)             what they must fulfil together, said by kRequirement
 //
 // Methods that a law does not have throw UnsupportedError. Draws of a continuous law by rejection
