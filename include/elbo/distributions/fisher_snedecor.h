@@ -5,8 +5,6 @@
 namespace elbo {
 
 namespace laws {
-namespace detail_fisher_snedecor {}  // namespace detail_fisher_snedecor
-
 /// df1 x / (df1 x + df2) has the beta law with (df1 / 2, df2 / 2). Of it and what it lacks to 1,
 /// the formulas take the smaller one, which has all its digits.
 struct FisherSnedecor {

@@ -8,7 +8,7 @@
 #include <cmath>
 #include <limits>
 
-#include "elbo/distributions/gamma.h"
+#include "elbo/distributions/beta.h"
 #include "elbo/kernels/elementwise.h"
 #include "elbo/kernels/math.h"
 
@@ -229,18 +229,14 @@ struct ImplicitLogGamma {
   Dual<N> operator()(const Dual<N>& l, const Dual<N>& a) const {
     const double z = std::exp(l.value);
     // F -> z^a / Gamma(a + 1) as z -> 0
-    const double slope =
-        z < 1e-17 ? (math::digamma(a.value + 1) - l.value) / a.value
-                  : -math::gamma_p_da(a.value, z) / (z * math::gamma_density(a.value, z));
+    const double slope = z < 1e-17 ? (math::digamma(a.value + 1) - l.value) / a.value
+                                   : math::gamma_draw_slope(a.value, z) / z;
     return chain(a, l.value, slope);
   }
 };
 
 double log_standard(Noise::Stream& stream, const double* concentration) {
-  const double a = *concentration;
-  if (a >= 1) return std::log(laws::Gamma::standard(stream, a));
-  const double boost = std::log(stream.uniform()) / a;
-  return std::log(laws::Gamma::standard(stream, a + 1)) + boost;
+  return laws::Beta::log_gamma(stream, *concentration);
 }
 
 }  // namespace
