@@ -1,7 +1,8 @@
 // Times rsample (sample where there is none) + log_prob + backward of a law, for laws.py.
 //
-// Reads lines "Law threads elements parameter..." and answers each with the milliseconds of one
-// repetition, on float32 parameters of that many elements that all want gradients.
+// Reads lines "Law threads elements uncounted counted parameter..." and answers each with the
+// milliseconds of the counted repetitions, on float32 parameters of that many elements that all
+// want gradients.
 #include <ATen/ATen.h>
 
 #include <chrono>
@@ -24,6 +25,20 @@ elbo::DistributionPtr make(const std::string& name, const std::vector<at::Tensor
   return elbo::make_law(name, p, Validate::kNo);
 }
 
+double milliseconds(const std::string& name, const std::vector<double>& values, int64_t elements,
+                    uint64_t repetition) {
+  std::vector<at::Tensor> parameters;
+  for (const double p : values)
+    parameters.push_back(at::full({elements}, p, at::kFloat).requires_grad_());
+  const auto begin = std::chrono::steady_clock::now();
+  const auto law = make(name, parameters);
+  const elbo::Noise noise(1, repetition);
+  const auto x = law->has_rsample() ? law->rsample(noise) : law->sample(noise);
+  law->log_prob(x).sum().backward();
+  return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin)
+      .count();
+}
+
 }  // namespace
 
 int main() {
@@ -32,20 +47,17 @@ int main() {
   while (std::getline(std::cin, line)) {
     std::istringstream in(line);
     std::string name;
-    int threads = 1;
+    int threads = 1, uncounted = 0, counted = 0;
     int64_t elements = 0;
-    in >> name >> threads >> elements;
+    in >> name >> threads >> elements >> uncounted >> counted;
+    std::vector<double> values;
+    for (double p = 0; in >> p;) values.push_back(p);
     elbo::runtime::tune({.threads = threads});
-    std::vector<at::Tensor> parameters;
-    for (double p = 0; in >> p;)
-      parameters.push_back(at::full({elements}, p, at::kFloat).requires_grad_());
-    const auto begin = std::chrono::steady_clock::now();
-    const auto law = make(name, parameters);
-    const elbo::Noise noise(1, ++repetition);
-    const auto x = law->has_rsample() ? law->rsample(noise) : law->sample(noise);
-    law->log_prob(x).sum().backward();
-    const std::chrono::duration<double, std::milli> ms = std::chrono::steady_clock::now() - begin;
-    std::printf("%.4f\n", ms.count());
+    for (int i = 0; i < uncounted + counted; ++i) {
+      const double ms = milliseconds(name, values, elements, ++repetition);
+      if (i >= uncounted) std::printf("%.4f ", ms);
+    }
+    std::printf("\n");
     std::fflush(stdout);
   }
 }

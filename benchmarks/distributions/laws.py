@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """rsample + log_prob + backward of every law beside PyTorch's, float32, all parameters of N elements
-wanting gradients and no validation: elbo and PyTorch in turn, the ratio of each pair, its median and
-a 95 % interval of the median by bootstrap.
+wanting gradients and no validation: a block of repetitions by elbo and one by PyTorch in turn, the
+ratio of the blocks' medians, the median of those ratios and its 95 % interval by bootstrap.
 
     laws.py BUILD_DIR [--laws Normal,Gamma] [--threads 2] [--elements 1000000] [--pairs 15]
 
@@ -18,6 +18,9 @@ import torch.distributions as D
 from torch.distributions import transforms as T
 
 U = D.Uniform
+# The first repetitions after the other program's turn are not counted: its idle threads still spin
+# on the cores, and one's own are just being woken.
+UNCOUNTED, COUNTED = 3, 5
 V = {"validate_args": False}
 
 
@@ -101,6 +104,11 @@ def make(name):
     return t.get(name)
 
 
+def torch_block(constructor, values, elements):
+    times = [torch_once(constructor, values, elements) for _ in range(UNCOUNTED + COUNTED)]
+    return np.median(times[UNCOUNTED:])
+
+
 def torch_once(constructor, values, elements):
     parameters = [torch.full((elements,), float(v), requires_grad=True) for v in values]
     begin = time.perf_counter()
@@ -135,15 +143,15 @@ def main():
             print(f"{name}: nothing to stand beside it")
             continue
         constructor, values, beside = made
-        request = f"{name} {a.threads} {a.elements} {' '.join(map(str, values))}\n"
+        request = (f"{name} {a.threads} {a.elements} {UNCOUNTED} {COUNTED} "
+                   f"{' '.join(map(str, values))}\n")
 
-        def elbo_once():
+        def elbo_block():
             server.stdin.write(request)
             server.stdin.flush()
-            return float(server.stdout.readline())
+            return np.median([float(ms) for ms in server.stdout.readline().split()])
 
-        elbo_once(), torch_once(constructor, values, a.elements)  # warm
-        pairs = np.array([(elbo_once(), torch_once(constructor, values, a.elements))
+        pairs = np.array([(elbo_block(), torch_block(constructor, values, a.elements))
                           for _ in range(a.pairs)])
         ratios = pairs[:, 0] / pairs[:, 1]
         medians = np.median(rng.choice(ratios, (2000, len(ratios))), axis=1)

@@ -9,8 +9,8 @@ namespace elbo::runtime {
 void tune(const TuneOptions& options) {
   if (options.threads > 0) at::set_num_threads(options.threads);
   at::globalContext().setFlushDenormal(true);
-  mallopt(M_MMAP_THRESHOLD, 1 << 30);
-  mallopt(M_TRIM_THRESHOLD, 1 << 30);
+  // 32 MiB is the most that glibc takes; it refuses more and would then map every tensor anew.
+  TORCH_CHECK(mallopt(M_MMAP_THRESHOLD, 32 << 20) == 1 && mallopt(M_TRIM_THRESHOLD, 1 << 30) == 1);
 }
 
 }  // namespace elbo::runtime
