@@ -6,6 +6,7 @@
 #include "elbo/data/data_set.h"
 #include "elbo/distributions.h"
 #include "elbo/error.h"
+#include "elbo/estimators/expectation_gradient.h"
 #include "elbo/estimators/sgvb.h"
 #include "elbo/evaluation/elbo.h"
 #include "elbo/evaluation/pictures.h"

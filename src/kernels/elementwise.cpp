@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "elbo/error.h"
+#include "kernels/detail/blocks.h"
 
 namespace elbo {
 namespace {
@@ -18,53 +19,49 @@ using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
 constexpr int64_t kGrain = 4096;  // a formula costs some 10 ns an element
-constexpr int64_t kBlock = 64;    // elements that stay in the first cache between the steps
+constexpr int64_t kBlock = blocks::kSize;
 constexpr int kMaxOperands = 2 * Formula::kMaxArity + 1;
 
 template <class T>
-void load(const char* from, int64_t stride, int64_t count, double* to) {
-  if (stride == sizeof(T)) {
-    const auto* x = reinterpret_cast<const T*>(from);
-    for (int64_t i = 0; i < count; ++i) to[i] = static_cast<double>(x[i]);
-    return;
-  }
+void load_strided(const char* from, int64_t stride, int64_t count, double* to) {
   for (int64_t i = 0; i < count; ++i)
     to[i] = static_cast<double>(*reinterpret_cast<const T*>(from + i * stride));
 }
-
 template <class T>
-void store(const double* from, char* to, int64_t stride, int64_t count) {
-  if (stride == sizeof(T)) {
-    auto* x = reinterpret_cast<T*>(to);
-    for (int64_t i = 0; i < count; ++i) x[i] = static_cast<T>(from[i]);
-    return;
-  }
+void store_strided(const double* from, char* to, int64_t stride, int64_t count) {
   for (int64_t i = 0; i < count; ++i)
     *reinterpret_cast<T*>(to + i * stride) = static_cast<T>(from[i]);
 }
 
-/// One block of an operand in float64; the last value fills it up to a multiple of four.
-void load_block(const at::TensorIterator& iterator, int operand, char** data,
-                const int64_t* strides, int64_t first, int64_t count, double* to) {
-  const char* from = data[operand] + first * strides[operand];
-  if (iterator.dtype(operand) == at::kDouble)
-    load<double>(from, strides[operand], count, to);
+/// Where one block of an operand lies in float64: in place if it does, else in `room`, in which the
+/// last value fills it up to a multiple of four.
+const double* load_block(const at::TensorIterator& iterator, int operand, char** data,
+                         const int64_t* strides, int64_t first, int64_t count, double* room) {
+  const int64_t stride = strides[operand];
+  const char* from = data[operand] + first * stride;
+  const bool is_double = iterator.dtype(operand) == at::kDouble;
+  if (is_double && stride == sizeof(double) && count % math::Pack::kLanes == 0)
+    return reinterpret_cast<const double*>(from);
+  if (!is_double && stride == sizeof(float))
+    blocks::convert(reinterpret_cast<const float*>(from), room, count);
+  else if (is_double)
+    load_strided<double>(from, stride, count, room);
   else
-    load<float>(from, strides[operand], count, to);
-  for (int64_t i = count; i % math::Pack::kLanes != 0; ++i) to[i] = to[count - 1];
+    load_strided<float>(from, stride, count, room);
+  blocks::pad(room, count);
+  return room;
 }
 
 void store_block(const at::TensorIterator& iterator, int operand, char** data,
                  const int64_t* strides, int64_t first, int64_t count, const double* from) {
-  char* to = data[operand] + first * strides[operand];
+  const int64_t stride = strides[operand];
+  char* to = data[operand] + first * stride;
   if (iterator.dtype(operand) == at::kDouble)
-    store<double>(from, to, strides[operand], count);
+    store_strided<double>(from, to, stride, count);
+  else if (stride == sizeof(float))
+    blocks::convert(from, reinterpret_cast<float*>(to), count);
   else
-    store<float>(from, to, strides[operand], count);
-}
-
-int64_t padded(int64_t count) {
-  return (count + math::Pack::kLanes - 1) / math::Pack::kLanes * math::Pack::kLanes;
+    store_strided<float>(from, to, stride, count);
 }
 
 at::TensorIterator make_iterator(int outputs, const variable_list& inputs) {
@@ -77,17 +74,24 @@ at::TensorIterator make_iterator(int outputs, const variable_list& inputs) {
 }
 
 at::Tensor values(const Formula& formula, const variable_list& arguments) {
+  if (formula.is_first) {
+    auto shape = arguments[0].sizes().vec();
+    for (const auto& a : arguments) shape = at::infer_size(shape, a.sizes());
+    if (arguments[0].sizes() == shape) return arguments[0].alias();
+  }
   auto iterator = make_iterator(1, arguments);
+  const Bounds held = bounds(formula.inside, iterator.dtype(0) == at::kDouble);
   iterator.for_each(
       [&](char** data, const int64_t* strides, int64_t n) {
         alignas(64) double block[Formula::kMaxArity + 1][kBlock];
         const double* in[Formula::kMaxArity];
-        for (int k = 0; k < formula.arity; ++k) in[k] = block[k + 1];
         for (int64_t i = 0; i < n; i += kBlock) {
           const int64_t count = std::min(kBlock, n - i);
-          for (int k = 1; k <= formula.arity; ++k)
-            load_block(iterator, k, data, strides, i, count, block[k]);
-          formula.values(in, block[0], padded(count));
+          for (int k = 0; k < formula.arity; ++k)
+            in[k] = load_block(iterator, k + 1, data, strides, i, count, block[k + 1]);
+          formula.values(in, block[0], blocks::padded(count));
+          if (formula.inside != Inside::kAnywhere)
+            blocks::clamp(block[0], held.lower, held.upper, count);
           store_block(iterator, 0, data, strides, i, count, block[0]);
         }
       },
@@ -108,15 +112,15 @@ std::vector<at::Tensor> gradients(const Formula& formula, const variable_list& a
         const double* in[Formula::kMaxArity];
         double* out[Formula::kMaxArity];
         for (int k = 0; k < outputs; ++k) out[k] = block[k];
-        for (int k = 0; k < formula.arity; ++k) in[k] = block[outputs + k];
         const int last = outputs + formula.arity;
         for (int64_t i = 0; i < n; i += kBlock) {
           const int64_t count = std::min(kBlock, n - i);
-          for (int k = outputs; k <= last; ++k)
-            load_block(iterator, k, data, strides, i, count, block[k]);
-          formula.partials(in, out, padded(count), wanted);
+          for (int k = 0; k < formula.arity; ++k)
+            in[k] = load_block(iterator, outputs + k, data, strides, i, count, block[outputs + k]);
+          const double* incoming = load_block(iterator, last, data, strides, i, count, block[last]);
+          formula.partials(in, out, blocks::padded(count), wanted);
           for (int k = 0; k < outputs; ++k) {
-            for (int64_t e = 0; e < count; ++e) block[k][e] *= block[last][e];
+            blocks::scale(block[k], incoming, count);
             store_block(iterator, k, data, strides, i, count, block[k]);
           }
         }

@@ -29,15 +29,6 @@ constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 constexpr int kMaxTerms = 200000;
 constexpr double kEpsilon = std::numeric_limits<double>::epsilon();
 
-/// log Gamma(z) - ((z - 1/2) log z - z + log(2 pi) / 2) for z >= 10: Stirling's series.
-double stirling(double z) {
-  const double w = 1 / (z * z);
-  return (1.0 / 12 -
-          w * (1.0 / 360 -
-               w * (1.0 / 1260 - w * (1.0 / 1680 - w * (1.0 / 1188 - w * 691.0 / 360360))))) /
-         z;
-}
-
 /// log of x^a e^-x / Gamma(a + 1), without the cancellation of its three large terms.
 double log_gamma_prefix(double a, double x) {
   if (a < 10) return a * std::log(x) - x - lgamma(a + 1);
@@ -49,7 +40,7 @@ double log_gamma_prefix(double a, double x) {
     double power = -t;
     for (int k = 2; k < 20; ++k) excess -= (power *= -t) / k;
   }
-  return a * excess - 0.5 * std::log(2 * std::numbers::pi * a) - stirling(a);
+  return a * excess - 0.5 * std::log(2 * std::numbers::pi * a) - stirling_correction(a);
 }
 
 /// Q's continued fraction times (x + 1 - a), by Lentz's method, for x > a + 1.
@@ -117,16 +108,6 @@ double lgamma(double x) {
 double digamma(double x) { return bm::digamma(x, kPolicy); }
 double trigamma(double x) { return x == kInfinity ? 0 : bm::trigamma(x, kPolicy); }
 double tetragamma(double x) { return x == kInfinity ? 0 : bm::polygamma(2, x, kPolicy); }
-
-double lbeta(double a, double b) {
-  const double small = std::min(a, b), large = std::max(a, b);
-  if (large < 10) return lgamma(small) + lgamma(large) - lgamma(small + large);
-  // log Gamma(l) - log Gamma(s + l), the large parts cancelled by hand (Stirling)
-  const double ratio = small / large;
-  const double difference = stirling(large) - stirling(small + large) + small -
-                            (large - 0.5) * std::log1p(ratio) - small * std::log(small + large);
-  return lgamma(small) + difference;
-}
 
 double erfcx(double x) {
   if (x < 25) {

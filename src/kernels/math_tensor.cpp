@@ -23,6 +23,12 @@ at::Tensor select(const at::Tensor& condition, double a, const at::Tensor& b) {
 }
 at::Tensor softplus(const at::Tensor& x) { return -at::log_sigmoid(-x); }
 at::Tensor constant(const at::Tensor& x) { return x.detach(); }
+at::Tensor with_slope(const at::Tensor& z, const at::Tensor& t) {
+  return z.detach() + (t - t.detach());
+}
+at::Tensor with_log_slope(const at::Tensor& z, const at::Tensor& t) {
+  return z.detach() * (t - t.detach()).exp();
+}
 at::Tensor log1mexp(const at::Tensor& x) {
   const auto near = x > -std::numbers::ln2;  // each branch sees only arguments it can bear
   return at::where(near, (-at::expm1(at::where(near, x, -1.0))).log(),
@@ -30,6 +36,15 @@ at::Tensor log1mexp(const at::Tensor& x) {
 }
 at::Tensor xlog1py(const at::Tensor& x, const at::Tensor& y) { return at::special_xlog1py(x, y); }
 at::Tensor trigamma(const at::Tensor& x) { return at::polygamma(1, x); }
+at::Tensor log_product(const at::Tensor& a, const at::Tensor& b) { return a.log() + b.log(); }
+at::Tensor log_ratio(const at::Tensor& a, const at::Tensor& b) { return ((a - b) / b).log1p(); }
+at::Tensor cot_pi(const at::Tensor& u) {
+  const double pi = std::numbers::pi;
+  const auto low = u<0.25, high = u> 0.75;  // each branch sees only arguments it can bear
+  return at::where(low, 1 / at::tan(pi * at::where(low, u, 0.1)),
+                   at::where(high, -1 / at::tan(pi * at::where(high, 1 - u, 0.1)),
+                             -at::tan(pi * (at::where(low | high, 0.5, u) - 0.5))));
+}
 at::Tensor lbeta(const at::Tensor& a, const at::Tensor& b) {
   return at::lgamma(a) + at::lgamma(b) - at::lgamma(a + b);
 }

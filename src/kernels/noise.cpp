@@ -3,16 +3,18 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <Random123/philox.h>
-#if defined(__x86_64__)
+#if defined(ELBO_HAS_AVX2_LOOPS)
 #include <immintrin.h>
 #endif
 
 #include <algorithm>
 #include <cmath>
-#include <numbers>
+#include <cstring>
 #include <vector>
 
 #include "elbo/error.h"
+#include "elbo/kernels/elementwise.h"
+#include "kernels/detail/blocks.h"
 
 namespace elbo {
 namespace {
@@ -24,59 +26,160 @@ uint64_t mix(uint64_t h) {  // the finaliser of SplitMix64
   return h ^ (h >> 31);
 }
 
+using math::Pack;
+using math::PackMask;
 using Philox = r123::Philox4x32_R<10>;
-constexpr int64_t kTogether = 4;  // counters that differ in their first word only
+using Counter = std::array<uint32_t, 4>;
 
-#if defined(__x86_64__)
-/// Philox of four counters at once, a 64-bit lane for each word; the same numbers as one by one.
-__attribute__((target("avx2"))) void philox_avx2(const std::array<uint32_t, 4>& counter,
-                                                 Philox::key_type key, Philox::ctr_type* out) {
-  const __m256i low = _mm256_set1_epi64x(0xffffffff);
-  const __m256i m0 = _mm256_set1_epi64x(0xD2511F53), m1 = _mm256_set1_epi64x(0xCD9E8D57);
-  __m256i c0 = _mm256_and_si256(
-      _mm256_add_epi64(_mm256_set1_epi64x(counter[0]), _mm256_set_epi64x(3, 2, 1, 0)), low);
-  __m256i c1 = _mm256_set1_epi64x(counter[1]);
-  __m256i c2 = _mm256_set1_epi64x(counter[2]);
-  __m256i c3 = _mm256_set1_epi64x(counter[3]);
-  uint32_t k0 = key[0], k1 = key[1];
-  for (int round = 0; round < 10; ++round) {
-    const __m256i p0 = _mm256_mul_epu32(m0, c0), p1 = _mm256_mul_epu32(m1, c2);
-    c0 = _mm256_xor_si256(_mm256_xor_si256(_mm256_srli_epi64(p1, 32), c1), _mm256_set1_epi64x(k0));
-    c2 = _mm256_xor_si256(_mm256_xor_si256(_mm256_srli_epi64(p0, 32), c3), _mm256_set1_epi64x(k1));
-    c1 = _mm256_and_si256(p1, low);
-    c3 = _mm256_and_si256(p0, low);
-    k0 += 0x9E3779B9;
-    k1 += 0xBB67AE85;
+/// A word of each of four counters' output, a 64-bit lane each.
+using Words = std::array<PackMask::Lanes, 4>;
+
+/// Philox of four counters on any machine.
+struct Plain {
+  ELBO_INLINE static void philox(const Counter* counters, uint64_t key, Words& out) {
+    const Philox::key_type words = {{static_cast<uint32_t>(key), static_cast<uint32_t>(key >> 32)}};
+    for (int lane = 0; lane < Pack::kLanes; ++lane) {
+      const Counter& c = counters[lane];
+      const auto made = Philox()(Philox::ctr_type{{c[0], c[1], c[2], c[3]}}, words);
+      for (size_t w = 0; w < 4; ++w) out[w][lane] = made[w];
+    }
   }
-  alignas(32) uint64_t words[4][4];
-  _mm256_store_si256(reinterpret_cast<__m256i*>(words[0]), c0);
-  _mm256_store_si256(reinterpret_cast<__m256i*>(words[1]), c1);
-  _mm256_store_si256(reinterpret_cast<__m256i*>(words[2]), c2);
-  _mm256_store_si256(reinterpret_cast<__m256i*>(words[3]), c3);
-  for (size_t lane = 0; lane < 4; ++lane)
-    for (size_t w = 0; w < 4; ++w) out[lane][w] = static_cast<uint32_t>(words[w][lane]);
-}
-const bool kHasAvx2 = __builtin_cpu_supports("avx2");
-#else
-constexpr bool kHasAvx2 = false;
-void philox_avx2(const std::array<uint32_t, 4>&, Philox::key_type, Philox::ctr_type*) {}
+};
+
+#if defined(ELBO_HAS_AVX2_LOOPS)
+/// The same numbers, four counters at once.
+struct Avx2 {
+  __attribute__((target("avx2,fma,bmi2"))) static void philox(const Counter* counters, uint64_t key,
+                                                              Words& out) {
+    const __m256i low = _mm256_set1_epi64x(0xffffffff);
+    const __m256i m0 = _mm256_set1_epi64x(0xD2511F53), m1 = _mm256_set1_epi64x(0xCD9E8D57);
+    __m128i row[4];  // four counters of four words, transposed
+    std::memcpy(row, counters, sizeof row);
+    const __m128i a = _mm_unpacklo_epi32(row[0], row[1]), b = _mm_unpacklo_epi32(row[2], row[3]);
+    const __m128i c = _mm_unpackhi_epi32(row[0], row[1]), d = _mm_unpackhi_epi32(row[2], row[3]);
+    __m256i c0 = _mm256_cvtepu32_epi64(_mm_unpacklo_epi64(a, b));
+    __m256i c1 = _mm256_cvtepu32_epi64(_mm_unpackhi_epi64(a, b));
+    __m256i c2 = _mm256_cvtepu32_epi64(_mm_unpacklo_epi64(c, d));
+    __m256i c3 = _mm256_cvtepu32_epi64(_mm_unpackhi_epi64(c, d));
+    auto k0 = static_cast<uint32_t>(key), k1 = static_cast<uint32_t>(key >> 32);
+    for (int round = 0; round < 10; ++round) {
+      const __m256i p0 = _mm256_mul_epu32(m0, c0), p1 = _mm256_mul_epu32(m1, c2);
+      c0 =
+          _mm256_xor_si256(_mm256_xor_si256(_mm256_srli_epi64(p1, 32), c1), _mm256_set1_epi64x(k0));
+      c2 =
+          _mm256_xor_si256(_mm256_xor_si256(_mm256_srli_epi64(p0, 32), c3), _mm256_set1_epi64x(k1));
+      c1 = _mm256_and_si256(p1, low);
+      c3 = _mm256_and_si256(p0, low);
+      k0 += 0x9E3779B9;
+      k1 += 0xBB67AE85;
+    }
+    std::memcpy(&out[0], &c0, sizeof c0);
+    std::memcpy(&out[1], &c1, sizeof c1);
+    std::memcpy(&out[2], &c2, sizeof c2);
+    std::memcpy(&out[3], &c3, sizeof c3);
+  }
+};
 #endif
 
-/// The words of `count` <= kTogether counters that follow one another in their first word.
-void philox(const std::array<uint32_t, 4>& counter, Philox::key_type key, int64_t count,
-            Philox::ctr_type* out) {
-  if (kHasAvx2 && count == kTogether) return philox_avx2(counter, key, out);
-  for (int64_t i = 0; i < count; ++i)
-    out[i] = Philox()(Philox::ctr_type{{counter[0] + static_cast<uint32_t>(i), counter[1],
-                                        counter[2], counter[3]}},
-                      key);
+/// 32-bit words as doubles.
+ELBO_INLINE Pack to_double(const PackMask::Lanes& word) {
+  return math::detail::from_bits(word | 0x4330000000000000) - 0x1p52;
+}
+/// Two words to (0, 1) with 53 bits; the half keeps both ends out.
+ELBO_INLINE Pack unit(const PackMask::Lanes& high, const PackMask::Lanes& low) {
+  return (to_double(high) * 0x1p21 + to_double(low >> 11) + 0.5) * 0x1p-53;
 }
 
-/// Two words to (0, 1) with 53 bits; the half keeps both ends out.
-double unit(uint32_t high, uint32_t low) {
-  const uint64_t bits = (static_cast<uint64_t>(high) << 32 | low) >> 11;
-  return (static_cast<double>(bits) + 0.5) * 0x1p-53;
+// What a tile makes of eight counters, each one's numbers side by side. Two packs at a time, since
+// the rounds of one wait for one another.
+constexpr int64_t kTile = 8;
+
+template <class Machine>
+ELBO_INLINE void words_of(const Counter* counters, uint64_t key, Words* out) {
+  Machine::philox(counters, key, out[0]);
+  Machine::philox(counters + Pack::kLanes, key, out[1]);
 }
+ELBO_INLINE void store_pairs(const Pack& first, const Pack& second, double* out) {
+  for (int lane = 0; lane < Pack::kLanes; ++lane) {
+    out[2 * lane] = first.v[lane];
+    out[2 * lane + 1] = second.v[lane];
+  }
+}
+
+struct Uniforms {
+  static constexpr int kEach = 2;
+  template <class Machine>
+  ELBO_INLINE static void make(const Counter* counters, uint64_t key, double* out) {
+    Words words[2];
+    words_of<Machine>(counters, key, words);
+    for (const Words& w : words) {
+      store_pairs(unit(w[0], w[1]), unit(w[2], w[3]), out);
+      out += kEach * Pack::kLanes;
+    }
+  }
+};
+struct Normals {
+  static constexpr int kEach = 2;
+  template <class Machine>
+  ELBO_INLINE static void make(const Counter* counters, uint64_t key, double* out) {
+    Words words[2];
+    words_of<Machine>(counters, key, words);
+    for (const Words& w : words) {
+      const Pack radius = sqrt(-2.0 * log(unit(w[0], w[1])));
+      Pack sine, cosine;
+      math::sincos_turns(unit(w[2], w[3]), &sine, &cosine);
+      store_pairs(radius * cosine, radius * sine, out);  // Box and Muller
+      out += kEach * Pack::kLanes;
+    }
+  }
+};
+/// On (0, 1) with 32 bits.
+struct CoarseUniforms {
+  static constexpr int kEach = 4;
+  template <class Machine>
+  ELBO_INLINE static void make(const Counter* counters, uint64_t key, double* out) {
+    Words words[2];
+    words_of<Machine>(counters, key, words);
+    for (const Words& w : words) {
+      for (int lane = 0; lane < Pack::kLanes; ++lane)
+        for (size_t k = 0; k < 4; ++k)
+          out[lane * kEach + static_cast<int>(k)] =
+              (static_cast<double>(w[k][lane]) + 0.5) * 0x1p-32;
+      out += kEach * Pack::kLanes;
+    }
+  }
+};
+/// Two uniform packs from the first four counters.
+struct UniformPacks {
+  template <class Machine>
+  ELBO_INLINE static void make(const Counter* counters, uint64_t key, Pack* out) {
+    Words w;
+    Machine::philox(counters, key, w);
+    out[0] = unit(w[0], w[1]);
+    out[1] = unit(w[2], w[3]);
+  }
+};
+
+template <class Tile, class T>
+void make_plain(const Counter* counters, uint64_t key, T* out) {
+  Tile::template make<Plain>(counters, key, out);
+}
+#if defined(ELBO_HAS_AVX2_LOOPS)
+template <class Tile, class T>
+ELBO_AVX2 void make_avx2(const Counter* counters, uint64_t key, T* out) {
+  Tile::template make<Avx2>(counters, key, out);
+}
+template <class Tile, class T>
+void make(const Counter* counters, uint64_t key, T* out) {
+  static const bool fast = math::has_avx2();
+  return fast ? make_avx2<Tile>(counters, key, out) : make_plain<Tile>(counters, key, out);
+}
+#else
+template <class Tile, class T>
+void make(const Counter* counters, uint64_t key, T* out) {
+  make_plain<Tile>(counters, key, out);
+}
+#endif
 
 }  // namespace
 
@@ -128,7 +231,7 @@ Noise::Layout Noise::layout_of(const at::Tensor& out) const {
   return layout;
 }
 
-std::array<uint32_t, 4> Noise::counter(const Layout& layout, int64_t group, int64_t block) const {
+Noise::Counter Noise::counter(const Layout& layout, int64_t group, int64_t block) const {
   const uint64_t row =
       layout.row_ids ? static_cast<uint64_t>(layout.row_ids[group % layout.rows]) : 0;
   const auto particle = static_cast<uint64_t>(first_particle_ + group / layout.rows);
@@ -137,127 +240,217 @@ std::array<uint32_t, 4> Noise::counter(const Layout& layout, int64_t group, int6
           static_cast<uint32_t>((row >> 32) << 24 | (particle & 0xffffff))};
 }
 
-template <class Fill>
-at::Tensor Noise::fill(at::IntArrayRef shape, const at::TensorOptions& options, int per_block,
-                       const Fill& block_of) const {
-  auto out = at::empty(shape, at::TensorOptions(options).device(at::kCPU).requires_grad(false));
-  const Layout layout = layout_of(out);
-  const int64_t event = layout.event;
-  const Philox::key_type key = {{static_cast<uint32_t>(key_), static_cast<uint32_t>(key_ >> 32)}};
-  AT_DISPATCH_FLOATING_TYPES(out.scalar_type(), "Noise", [&] {
-    scalar_t* data = out.data_ptr<scalar_t>();
-    // Blocks, not rows, are divided among the threads: one event may be all there is.
-    const int64_t blocks = (event + per_block - 1) / per_block;
-    at::parallel_for(0, layout.groups * blocks, 4096, [&](int64_t begin, int64_t end) {
-      int64_t group = begin / blocks, block = begin % blocks;
-      for (int64_t i = begin; i < end;) {
-        const int64_t count = std::min({kTogether, end - i, blocks - block});
-        Philox::ctr_type words[kTogether];
-        philox(counter(layout, group, block), key, count, words);
-        for (int64_t b = 0; b < count; ++b) {
-          scalar_t made[4];
-          block_of(words[b], made);
-          const int64_t first = (block + b) * per_block;
-          const int64_t n = std::min<int64_t>(per_block, event - first);
-          for (int64_t k = 0; k < n; ++k) data[group * event + first + k] = made[k];
-        }
-        i += count;
-        block += count;
-        if (block == blocks) {
+template <class Tile, class Sink>
+void Noise::for_each_block(const Layout& layout, const Sink& sink) const {
+  constexpr int64_t kEach = Tile::kEach, kMade = kTile * kEach;
+  const int64_t event = layout.event, blocks = (event + kEach - 1) / kEach;
+  // Blocks, not rows, are divided among the threads: one event may be all there is.
+  at::parallel_for(0, layout.groups * blocks, 4096, [&](int64_t begin, int64_t end) {
+    int64_t group = begin / blocks, block = begin % blocks;
+    int64_t first = group * event + block * kEach, count = 0;
+    Counter of_group = counter(layout, group, 0);
+    alignas(32) double numbers[blocks::kSize + kMade];
+    for (int64_t i = begin; i < end; i += kTile) {
+      std::array<Counter, kTile> counters{};
+      std::array<int64_t, kTile> room{};
+      int64_t total = 0;
+      for (size_t b = 0; b < static_cast<size_t>(std::min(kTile, end - i)); ++b) {
+        counters[b] = of_group;
+        counters[b][0] = static_cast<uint32_t>(block);
+        room[b] = std::min(kEach, event - block * kEach);
+        total += room[b];
+        if (++block == blocks && i + static_cast<int64_t>(b) + 1 < end) {
           block = 0;
-          ++group;
+          of_group = counter(layout, ++group, 0);
         }
       }
+      double* made = numbers + count;
+      make<Tile>(counters.data(), key_, made);
+      if (total < kMade) {  // close the gaps behind events that do not fill their last block
+        int64_t kept = 0;
+        for (size_t b = 0; b < kTile; ++b)
+          for (int64_t k = 0; k < room[b]; ++k)
+            made[kept++] = made[static_cast<int64_t>(b) * kEach + k];
+      }
+      count += total;
+      if (count < blocks::kSize && i + kTile < end) continue;
+      sink(first, count, numbers);
+      first += count;
+      count = 0;
+    }
+  });
+}
+
+template <class Tile>
+at::Tensor Noise::fill(at::IntArrayRef shape, const at::TensorOptions& options) const {
+  auto out = at::empty(shape, at::TensorOptions(options).device(at::kCPU).requires_grad(false));
+  AT_DISPATCH_FLOATING_TYPES(out.scalar_type(), "Noise", [&] {
+    scalar_t* data = out.data_ptr<scalar_t>();
+    // Rounding to float32 may reach 1: uniform numbers stay below it.
+    constexpr bool kBounded = !std::is_same_v<Tile, Normals>;
+    const double last = std::nextafter(scalar_t(1), scalar_t(0));
+    for_each_block<Tile>(layout_of(out), [&](int64_t first, int64_t count, double* numbers) {
+      if (kBounded) blocks::clamp(numbers, 0, last, count);
+      blocks::convert(numbers, data + first, count);
     });
   });
   return options.device().is_cpu() ? out : out.to(options.device());
 }
 
-Noise::Stream::Stream(uint64_t key, std::array<uint32_t, 4> counter)
-    : key_(key), counter_(counter) {}
+namespace {
 
-void Noise::Stream::refill() {
-  const uint64_t k = mix(key_ + ++attempt_);
-  const Philox::key_type key = {{static_cast<uint32_t>(k), static_cast<uint32_t>(k >> 32)}};
-  const auto words =
-      Philox()(Philox::ctr_type{{counter_[0], counter_[1], counter_[2], counter_[3]}}, key);
-  for (size_t i = 0; i < 4; ++i) words_[i] = words[i];
-  used_ = 0;
-}
-
-double Noise::Stream::uniform() {
-  if (used_ == 4) refill();
-  used_ += 2;
-  return unit(words_[used_ - 2], words_[used_ - 1]);
-}
-
-double Noise::Stream::normal() {
-  if (has_spare_) {
-    has_spare_ = false;
-    return spare_;
-  }
-  const double radius = std::sqrt(-2 * std::log(uniform()));
-  const double angle = 2 * std::numbers::pi * uniform();
-  spare_ = radius * std::sin(angle);
-  has_spare_ = true;
-  return radius * std::cos(angle);
-}
-
-at::Tensor Noise::draw(Sampler sampler, at::IntArrayRef shape, at::TensorList parameters) const {
-  const auto& options = parameters[0].options();
-  auto out = at::empty(shape, at::TensorOptions(options).device(at::kCPU).requires_grad(false));
-  const Layout layout = layout_of(out);
+/// Detached, on the CPU, and either one number or as many as there are draws.
+std::vector<at::Tensor> held_parameters(at::TensorList parameters, at::IntArrayRef shape) {
   std::vector<at::Tensor> held;
   for (const auto& p : parameters) {
     const auto cpu = p.detach().to(at::kCPU);
     held.push_back(cpu.numel() == 1 ? cpu.reshape({1}) : cpu.expand(shape).contiguous());
   }
-  constexpr size_t kMaxParameters = 4;
-  if (held.size() > kMaxParameters) throw ShapeError("Noise::draw: at most 4 parameters");
+  return held;
+}
+
+}  // namespace
+
+template <class Tile>
+at::Tensor Noise::fill(const Formula& formula, at::IntArrayRef shape,
+                       at::TensorList parameters) const {
+  const auto options = parameters[0].options().requires_grad(false);
+  auto out = at::empty(shape, at::TensorOptions(options).device(at::kCPU));
+  const auto held = held_parameters(parameters, shape);
+  constexpr int64_t kRoom = blocks::kSize + kTile * Tile::kEach;
   AT_DISPATCH_FLOATING_TYPES(out.scalar_type(), "Noise::draw", [&] {
     scalar_t* data = out.data_ptr<scalar_t>();
+    const Bounds bounded = bounds(formula.inside, out.scalar_type() == at::kDouble);
+    for_each_block<Tile>(layout_of(out), [&](int64_t first, int64_t count, double* numbers) {
+      alignas(32) double room[Formula::kMaxArity][kRoom];
+      const double* in[Formula::kMaxArity] = {numbers};
+      blocks::pad(numbers, count);
+      for (size_t k = 0; k < held.size(); ++k) {
+        const scalar_t* values = held[k].template data_ptr<scalar_t>();
+        if (held[k].numel() == 1) {
+          std::fill_n(room[k], blocks::padded(count), static_cast<double>(*values));
+        } else {
+          blocks::convert(values + first, room[k], count);
+          blocks::pad(room[k], count);
+        }
+        in[k + 1] = room[k];
+      }
+      double* made = room[held.size()];
+      formula.values(in, made, blocks::padded(count));
+      if (formula.inside != Inside::kAnywhere)
+        blocks::clamp(made, bounded.lower, bounded.upper, count);
+      blocks::convert(made, data + first, count);
+    });
+  });
+  return options.device().is_cpu() ? out : out.to(options.device());
+}
+
+at::Tensor Noise::draw(const Formula& formula, Numbers numbers, at::IntArrayRef shape,
+                       at::TensorList parameters) const {
+  TORCH_INTERNAL_ASSERT(formula.arity == static_cast<int>(parameters.size()) + 1);
+  return numbers == Numbers::kNormal ? fill<Normals>(formula, shape, parameters)
+                                     : fill<Uniforms>(formula, shape, parameters);
+}
+
+template <>
+void Noise::Stream<double>::refill() {
+  const Counter& c = counters_[0];
+  const uint64_t k = mix(key_ + ++attempt_);
+  const auto w = Philox()(Philox::ctr_type{{c[0], c[1], c[2], c[3]}},
+                          {{static_cast<uint32_t>(k), static_cast<uint32_t>(k >> 32)}});
+  for (size_t i = 0; i < kTogether; ++i) {
+    const uint64_t bits = (static_cast<uint64_t>(w[2 * i]) << 32 | w[2 * i + 1]) >> 11;
+    uniforms_[i] = (static_cast<double>(bits) + 0.5) * 0x1p-53;
+  }
+  used_ = 0;
+}
+
+template <>
+void Noise::Stream<Pack>::refill() {
+  make<UniformPacks>(counters_.data(), mix(key_ + ++attempt_), uniforms_.data());
+  used_ = 0;
+}
+
+template <class V>
+Noise::Stream<V> Noise::Stream<V>::split(uint64_t index) const {
+  return Stream(mix(key_ ^ mix(index)), counters_);
+}
+template class Noise::Stream<double>;
+template class Noise::Stream<Pack>;
+
+template <class V, class Element>
+at::Tensor Noise::draw_with(at::IntArrayRef shape, at::TensorList parameters,
+                            const Element& element) const {
+  constexpr int64_t kLanes = Stream<V>::kLanes;
+  constexpr size_t kMaxParameters = 4;
+  if (parameters.size() > kMaxParameters) throw ShapeError("Noise::draw: at most 4 parameters");
+  const auto& options = parameters[0].options();
+  auto out = at::empty(shape, at::TensorOptions(options).device(at::kCPU).requires_grad(false));
+  const Layout layout = layout_of(out);
+  const auto held = held_parameters(parameters, shape);
+  AT_DISPATCH_FLOATING_TYPES(out.scalar_type(), "Noise::draw", [&] {
+    scalar_t* data = out.data_ptr<scalar_t>();
+    std::array<const scalar_t*, kMaxParameters> values{};
+    std::array<int64_t, kMaxParameters> step{};
+    for (size_t k = 0; k < held.size(); ++k) {
+      values[k] = held[k].template data_ptr<scalar_t>();
+      step[k] = held[k].numel() == 1 ? 0 : 1;
+    }
     at::parallel_for(0, out.numel(), 1024, [&](int64_t begin, int64_t end) {
-      double values[kMaxParameters] = {};
-      for (int64_t i = begin; i < end; ++i) {
+      int64_t group = begin / layout.event, place = begin % layout.event;
+      for (int64_t i = begin; i < end; i += kLanes) {
+        const int64_t count = std::min(kLanes, end - i);
+        std::array<Counter, static_cast<size_t>(kLanes)> counters{};
+        double lanes[kMaxParameters][kLanes];
+        for (int64_t lane = 0; lane < kLanes; ++lane) {
+          const int64_t at = i + std::min(lane, count - 1);  // the last fills the pack
+          for (size_t k = 0; k < held.size(); ++k)
+            lanes[k][lane] = static_cast<double>(values[k][at * step[k]]);
+          counters[static_cast<size_t>(lane)] = counter(layout, group, place);
+          if (lane < count && ++place == layout.event) {
+            place = 0;
+            ++group;
+          }
+        }
+        V arguments[kMaxParameters];
         for (size_t k = 0; k < held.size(); ++k)
-          values[k] =
-              static_cast<double>(held[k].data_ptr<scalar_t>()[held[k].numel() == 1 ? 0 : i]);
-        Stream stream(key_, counter(layout, i / layout.event, i % layout.event));
-        data[i] = static_cast<scalar_t>(sampler(stream, values));
+          std::memcpy(static_cast<void*>(&arguments[k]), lanes[k], sizeof lanes[k]);
+        Stream<V> stream(key_, counters);
+        const V made = element(stream, arguments);
+        double result[kLanes];
+        std::memcpy(result, &made, sizeof result);
+        for (int64_t lane = 0; lane < count; ++lane)
+          data[i + lane] = static_cast<scalar_t>(result[lane]);
       }
     });
   });
   return options.device().is_cpu() ? out : out.to(options.device());
 }
 
-at::Tensor Noise::uniform(at::IntArrayRef shape, const at::TensorOptions& options) const {
-  return fill(shape, options, 2, [](const auto& w, auto* out) {
-    using T = std::remove_reference_t<decltype(out[0])>;
-    // Rounding to float32 may reach 1: stay below it.
-    const T last = std::nextafter(T(1), T(0));
-    out[0] = std::min(static_cast<T>(unit(w[0], w[1])), last);
-    out[1] = std::min(static_cast<T>(unit(w[2], w[3])), last);
+at::Tensor Noise::draw(Sampler sampler, at::IntArrayRef shape, at::TensorList parameters) const {
+  return draw_with<double>(shape, parameters, sampler);
+}
+
+at::Tensor Noise::draw(PackSampler sampler, at::IntArrayRef shape,
+                       at::TensorList parameters) const {
+  return draw_with<Pack>(shape, parameters, [sampler](Stream<Pack>& stream, const Pack* p) {
+    Pack out;
+    sampler(stream, p, &out);
+    return out;
   });
 }
 
+at::Tensor Noise::uniform(at::IntArrayRef shape, const at::TensorOptions& options) const {
+  return fill<Uniforms>(shape, options);
+}
+
 at::Tensor Noise::normal(at::IntArrayRef shape, const at::TensorOptions& options) const {
-  return fill(shape, options, 2, [](const auto& w, auto* out) {
-    using T = std::remove_reference_t<decltype(out[0])>;
-    const double radius = std::sqrt(-2 * std::log(unit(w[0], w[1])));
-    const double angle = 2 * std::numbers::pi * unit(w[2], w[3]);
-    out[0] = static_cast<T>(radius * std::cos(angle));  // Box and Muller
-    out[1] = static_cast<T>(radius * std::sin(angle));
-  });
+  return fill<Normals>(shape, options);
 }
 
 at::Tensor Noise::bernoulli(const at::Tensor& probs) const {
   // 32 bits decide: the probability is off by at most 2^-33.
-  const auto u = fill(probs.sizes(), probs.options(), 4, [](const auto& w, auto* out) {
-    using T = std::remove_reference_t<decltype(out[0])>;
-    const T last = std::nextafter(T(1), T(0));
-    for (int k = 0; k < 4; ++k)
-      out[k] = std::min(static_cast<T>((static_cast<double>(w[k]) + 0.5) * 0x1p-32), last);
-  });
+  const auto u = fill<CoarseUniforms>(probs.sizes(), probs.options());
   return (u < probs).to(probs.scalar_type());
 }
 

@@ -80,9 +80,10 @@ TEST(Dirichlet, DrawIsDifferentiatedImplicitly) {
     const auto a = values({concentration, 1.7}, {2}).expand({50, 2}).clone().requires_grad_();
     const auto x = Dirichlet(a).rsample(Noise(3));
     x.select(1, 0).log().sum().backward();
-    const auto gammas = Noise(3).draw(
-        [](Noise::Stream& stream, const double* p) { return laws::Gamma::standard(stream, *p); },
-        {50, 2}, {a.detach()});
+    const auto gammas =
+        Noise(3).draw([](Noise::Stream<double>& stream,
+                         const double* p) { return laws::Gamma::standard(stream, *p); },
+                      {50, 2}, {a.detach()});
     const auto expected = gammas / gammas.sum(-1, true);
     EXPECT_LE(deviation(x, expected), 1e-12);
     for (int64_t i = 0; i < 50; ++i) {

@@ -1,56 +1,19 @@
-// Draws of every law of the registry against its cdf, n = 1e5. The suite's false-alarm rate over
-// seeds is 1e-6, shared evenly among the comparisons (DKWM bound; chi-square for laws on whole
-// numbers). A law off by twice the limit (about 0.02 in the cdf) is surely caught.
+// Draws of every law of the registry against its cdf (DKWM bound; chi-square for laws on whole
+// numbers). The rates of false alarm are in goodness.h.
+#include "distributions/goodness.h"
 #include "distributions/laws.h"
-#include "elbo/kernels/math.h"
-#include "support/statistics.h"
 
 namespace elbo {
 namespace {
 
 using namespace testing;
 
-constexpr int64_t kDraws = 100'000;
-constexpr double kSuiteAlpha = 1e-6;
+constexpr int64_t kDraws = kGoodnessDraws;
 constexpr size_t kRows = 4;  // of a law's table
 
 /// Each of a law's rows is compared twice at most.
-double alpha() { return kSuiteAlpha / static_cast<double>(2 * kRows * univariate_laws().size()); }
-
-/// sup |F_n - F| at and just below every draw.
-double distance(const at::Tensor& draws, const Distribution& law) {
-  const auto x = std::get<0>(draws.flatten().sort());
-  const auto f = law.cdf(x);
-  const auto n = static_cast<double>(x.numel());
-  if (!law.is_discrete()) return ks_distance(f);
-  const auto last = at::searchsorted(x, x, false, /*right=*/true).to(at::kDouble);
-  const auto first = at::searchsorted(x, x).to(at::kDouble);
-  return at::max((last / n - f).abs().max(), (first / n - law.cdf(x - 1)).abs().max())
-      .item<double>();
-}
-
-/// Pearson's tail probability over whole numbers, those with fewer than 25 expected pooled.
-double chi_square_tail(const at::Tensor& draws, const Distribution& law) {
-  const auto x = std::get<0>(draws.flatten().sort());
-  const auto n = static_cast<double>(x.numel());
-  double statistic = 0, below = 0;  // F at the last edge
-  int64_t seen = 0, bins = 0;
-  const auto values = std::get<0>(at::_unique(x, true));
-  for (int64_t i = 0; i < values.numel(); ++i) {
-    const bool is_last = i + 1 == values.numel();
-    const auto edge = values[i];
-    const double f = is_last ? 1 : law.cdf(edge).item<double>();
-    const double expected = n * (f - below);
-    if (!is_last && (expected < 25 || n * (1 - f) < 25)) continue;
-    const auto upto =
-        is_last ? x.numel() : at::searchsorted(x, edge.reshape({1}), false, true).item<int64_t>();
-    const auto observed = static_cast<double>(upto - seen);
-    if (expected > 0) statistic += (observed - expected) * (observed - expected) / expected;
-    below = f;
-    seen = upto;
-    ++bins;
-  }
-  return bins < 2 ? 1 : math::gamma_q(0.5 * static_cast<double>(bins - 1), 0.5 * statistic);
+double alpha() {
+  return kGoodnessAlpha / static_cast<double>(2 * kRows * univariate_laws().size());
 }
 
 class EveryLawStatistical : public ::testing::TestWithParam<std::string> {};
@@ -58,7 +21,7 @@ class EveryLawStatistical : public ::testing::TestWithParam<std::string> {};
 TEST_P(EveryLawStatistical, DrawsFollowTheCdf) {
   const auto& info = law_info_of(GetParam());
   const json& rows = law_fixture(GetParam()).at("rows");
-  const double limit = std::sqrt(std::log(2 / alpha()) / (2 * static_cast<double>(kDraws)));
+  const double limit = ks_limit(alpha());
   for (const size_t index : {size_t{0}, rows.size() / 3, kTypicalRow, rows.size() - 1}) {
     const auto& given = rows[index].at("params");
     const auto law = info.make(tensors(given, at::kDouble), Validate::kYes);

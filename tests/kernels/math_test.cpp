@@ -15,6 +15,12 @@ namespace {
 using nlohmann::json;
 
 double gamma_draw_slope_of(double a, double x) { return gamma_draw_slope(Pack(a), Pack(x)).v[1]; }
+/// Along a and along b; x is such that 1 - x is exact.
+std::pair<double, double> beta_draw_slopes_of(const std::vector<double>& v) {
+  Pack along_a, along_b;
+  beta_draw_slopes(Pack(v[0]), Pack(v[1]), Pack(v[2]), Pack(1 - v[2]), &along_a, &along_b);
+  return {along_a.v[2], along_b.v[2]};
+}
 
 TEST(Math, AgreesWithMpmath) {
   const std::map<std::string, std::function<double(const std::vector<double>&)>> functions = {
@@ -22,6 +28,8 @@ TEST(Math, AgreesWithMpmath) {
       {"log_gamma_p", [](const auto& v) { return log_gamma_p(v[0], v[1]); }},
       {"log_gamma_q", [](const auto& v) { return log_gamma_q(v[0], v[1]); }},
       {"gamma_draw_slope", [](const auto& v) { return gamma_draw_slope_of(v[0], v[1]); }},
+      {"beta_draw_da", [](const auto& v) { return beta_draw_slopes_of(v).first; }},
+      {"beta_draw_db", [](const auto& v) { return beta_draw_slopes_of(v).second; }},
       {"beta_i_da",
        [](const auto& v) {
          double da = 0, db = 0;
@@ -49,8 +57,8 @@ TEST(Math, AgreesWithMpmath) {
     const auto& name = row[0].get_ref<const std::string&>();
     const auto arguments = row[1].get<std::vector<double>>();
     const double expected = row[2].get<double>();
-    // Relative: these are ingredients of quotients. The slope of a draw loses digits far out.
-    const double tolerance = name == "gamma_draw_slope" ? 1e-10 : 1e-11;
+    // Relative: these are ingredients of quotients. The slopes of draws lose digits far out.
+    const double tolerance = name.find("_draw_") != std::string::npos ? 1e-10 : 1e-11;
     EXPECT_NEAR(functions.at(name)(arguments), expected, tolerance * std::abs(expected) + 1e-320)
         << row;
   }
@@ -149,6 +157,41 @@ TEST(Math, PacksAreAccurateToAFewUnitsInTheLastPlace) {
                 on([](Pack x) { return lgamma(x); }), [](auto x) { return std::lgamma(x); }, 1e-10,
                 1e6, true, 1),
             64);
+  EXPECT_LE(
+      pack_error(
+          on([](Pack x) { return sin(x); }), [](auto x) { return std::sin(x); }, -1e6, 1e6, false),
+      2);
+  EXPECT_LE(
+      pack_error(
+          on([](Pack x) { return cos(x); }), [](auto x) { return std::cos(x); }, -1e6, 1e6, false),
+      2);
+  EXPECT_LE(
+      pack_error(
+          on([](Pack x) { return tan(x); }), [](auto x) { return std::tan(x); }, -100, 100, false),
+      4);
+  EXPECT_LE(pack_error(
+                on([](Pack x) { return atan(x); }), [](auto x) { return std::atan(x); }, 1e-300,
+                1e300, true),
+            2);
+  EXPECT_LE(
+      pack_error(
+          on([](Pack x) { return atan(x); }), [](auto x) { return std::atan(x); }, -3, 3, false),
+      2);
+  const auto cotangent = [](auto u) {
+    constexpr auto kPi = std::numbers::pi_v<long double>;
+    return u > 0.75 ? -1 / std::tan(kPi * (1 - u)) : 1 / std::tan(kPi * u);
+  };
+  EXPECT_LE(pack_error(on([](Pack u) { return cot_pi(u); }), cotangent, 1e-300, 1, true, 1e-6), 4);
+  EXPECT_LE(pack_error(on([](Pack u) { return cot_pi(u); }), cotangent, 0.3, 0.999, false, 1e-3),
+            4);
+  EXPECT_LE(pack_error(on([](Pack u) { return Pack(cot_pi(u.v[0])); }), cotangent, 0.001, 0.999,
+                       false, 1e-3),
+            4);
+  EXPECT_LE(
+      pack_error(
+          on([](Pack x) { return log_ratio(1 + x, Pack(1.0)); }),
+          [](auto x) { return std::log1p((1 + static_cast<double>(x)) - 1.0L); }, 1e-12, 10, true),
+      4);
   EXPECT_GT(pack_error(
                 on([](Pack x) { return exp(x * 1.000001); }), [](auto x) { return std::exp(x); },
                 -1, 1, false),
@@ -168,6 +211,17 @@ TEST(Math, PacksKnowTheEnds) {
   EXPECT_PRED2(same, log1p(Pack(-1.0)).v[0], -kInfinity);
   EXPECT_PRED2(same, log1p(Pack(kInfinity)).v[0], kInfinity);
   EXPECT_NEAR(log(Pack(5e-324)).v[0], std::log(5e-324), 1e-12);
+  for (const double x : {1e300, -1e300, 1e7})
+    EXPECT_PRED2(same, sin(Pack(x)).v[0], std::sin(x)) << x;
+  for (const double x : {0.0, kInfinity, -kInfinity}) {
+    EXPECT_PRED2(same, cos(Pack(x)).v[0], std::cos(x)) << x;
+    EXPECT_PRED2(same, atan(Pack(x)).v[0], std::atan(x)) << x;
+  }
+  for (const double x :
+       {-2.5, -2.0, -0.25, 0.0, 0.999, 7.0, 1e15 + 0.5, -1e300, 4503599627370497.0})
+    EXPECT_EQ(floor(Pack(x)).v[3], std::floor(x)) << x;
+  EXPECT_NEAR(log_product(Pack(1e-300), Pack(1e-10)).v[0], -310 * std::log(10), 1e-12);
+  EXPECT_NEAR(log_product(Pack(1e300), Pack(1e10)).v[0], 310 * std::log(10), 1e-12);
   EXPECT_EQ(pow(Pack(0.0), Pack(2.0)).v[0], 0);
   EXPECT_EQ(pow(Pack(-2.0), Pack(3.0)).v[0], -8);
 }

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "elbo/error.h"
+#include "elbo/kernels/elementwise.h"
 
 namespace elbo {
 namespace {
@@ -140,7 +141,7 @@ TEST(Noise, RejectsShapesThatDoNotDivide) {
 }
 
 /// Draws one or more times from the stream, as a rejection sampler does.
-double until_large(Noise::Stream& stream, const double* parameters) {
+double until_large(Noise::Stream<double>& stream, const double* parameters) {
   double sum = 0;
   while (sum < parameters[0]) sum += stream.uniform();
   return sum + stream.normal();
@@ -161,6 +162,60 @@ TEST(Noise, StreamsOfAnElementDoNotDependOnHowTheyAreSplit) {
                   .equal(noise.draws(10)
                              .draw(until_large, {2, 10, 3}, at::full({}, 2.0, kDouble))
                              .select(2, 2)));
+}
+
+/// The same for four elements at once.
+struct UntilLarge {
+  template <class V>
+  static V sample(Noise::Stream<V>& stream, const V* parameters) {
+    V sum = 0.0;
+    auto open = sum < parameters[0];
+    while (math::any(open)) {
+      sum = math::select(open, sum + stream.uniform(), sum);
+      open = sum < parameters[0];
+    }
+    auto other = stream.split(1);
+    return sum + other.normal();
+  }
+};
+
+TEST(Noise, ElementsOfAPackGetTheNumbersTheyGetAlone) {
+  const Noise noise = Noise(3, 5).site("z").particles(2);
+  const auto levels = at::tensor({0.5, 2.5, 9.0}, kDouble);
+  const auto sampler = pack_sampler<UntilLarge>();
+  const auto whole = noise.draws(11).draw(sampler, {2, 11, 3}, levels);
+  const auto first = noise.draws(4).draw(sampler, {2, 4, 3}, levels);
+  const auto rest = noise.draws(7, 4).draw(sampler, {2, 7, 3}, levels);
+  EXPECT_TRUE(whole.equal(at::cat({first, rest}, 1)));
+  const auto alone = noise.draws(11).draw(UntilLarge::sample<double>, {2, 11, 3}, levels);
+  EXPECT_TRUE(whole.allclose(alone, 1e-14, 1e-14));
+  EXPECT_EQ(std::get<0>(at::_unique(whole)).numel(), whole.numel());
+}
+
+struct Times {
+  static constexpr bool kHot = true;
+  template <class T>
+  ELBO_INLINE T operator()(const T& u, const T& a, const T& b) const {
+    return u * a + b;
+  }
+};
+
+// Odd events, whose last block is cut off, and more elements than a thread takes at once.
+TEST(Noise, FormulasAreDrawnAtTheNumbersOfTheirKind) {
+  const Formula& formula = elbo::formula<Times, 3, true>();
+  for (const auto& [rows, event] : {std::pair<int64_t, int64_t>{1, 40001}, {5, 1}, {3001, 7}}) {
+    const Noise noise = Noise(4).draws(rows);
+    const std::vector<int64_t> shape = {rows, event};
+    const auto a = at::arange(rows * event, kDouble).view(shape), b = at::full({}, -2.0, kDouble);
+    EXPECT_TRUE(noise.draw(formula, Noise::Numbers::kUniform, shape, {a, b})
+                    .allclose(noise.uniform(shape, kDouble) * a + b, 1e-15, 1e-15));
+    EXPECT_TRUE(noise.draw(formula, Noise::Numbers::kNormal, shape, {b, a})
+                    .allclose(noise.normal(shape, kDouble) * b + a, 1e-15, 1e-15));
+    EXPECT_EQ(
+        noise.draw(formula, Noise::Numbers::kNormal, shape, {b.to(at::kFloat), a.to(at::kFloat)})
+            .scalar_type(),
+        at::kFloat);
+  }
 }
 
 }  // namespace

@@ -1,7 +1,5 @@
 #pragma once
 
-#include <algorithm>
-
 #include "elbo/distributions/gamma.h"
 
 namespace elbo {
@@ -35,17 +33,17 @@ struct Beta {
   ELBO_INLINE static T icdf(const T& u, const T& concentration1, const T& concentration0) {
     return beta_i_inverse(concentration1, concentration0, u);
   }
-  /// The logarithm of a standard gamma draw, which small concentrations do not underflow.
-  static double log_gamma(Noise::Stream& stream, double concentration) {
-    if (concentration >= 1) return std::log(Gamma::standard(stream, concentration));
-    const double boost = std::log(stream.uniform()) / concentration;
-    return std::log(Gamma::standard(stream, concentration + 1)) + boost;
-  }
-  static double sample(Noise::Stream& stream, const double* p) {
-    const double one = log_gamma(stream, p[0]);
-    const double zero = log_gamma(stream, p[1]);
+  template <class V>
+  ELBO_INLINE static V sample(Noise::Stream<V>& stream, const V* p) {
+    auto other = stream.split(2);
+    const V log_odds = Gamma::log_standard(stream, p[0]) - Gamma::log_standard(other, p[1]);
     // The ends themselves may have no density.
-    return std::clamp(sigmoid(one - zero), 2.3e-308, 1 - 0x1p-53);
+    return minimum(maximum(sigmoid(log_odds), 2.3e-308), 1 - 0x1p-53);
+  }
+  template <class T>
+  requires(!std::is_same_v<T, at::Tensor>) ELBO_INLINE static T
+      implicit(const T& z, const T& concentration1, const T& concentration0) {
+    return sigmoid(beta_draw_log_odds(concentration1, concentration0, z.value, 1.0 - z.value));
   }
   template <class T>
   ELBO_INLINE static T entropy(const T& concentration1, const T& concentration0) {

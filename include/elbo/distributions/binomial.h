@@ -13,29 +13,30 @@ namespace detail_binomial {
 
 /// log of C(n, x) p^x (1 - p)^(n - x) for real 0 <= x <= n, its large terms cancelled by hand
 /// (Loader 2000); the plain form for tensors.
+template <math::Value V>
+ELBO_INLINE V log_density(const V& x, const V& n, const V& p) {
+  using detail_poisson::deviance, detail_poisson::stirling_error;
+  const V rest = n - x;
+  const auto none = x == 0.0, all = rest == 0.0;
+  const V k = select(none, 1.0, x), l = select(all, 1.0, rest);
+  const V middle = stirling_error(n) - stirling_error(k) - stirling_error(l) - deviance(k, n * p) -
+                   deviance(l, n * (1.0 - p)) - 0.5 * (log(2 * std::numbers::pi * k) + log(l / n));
+  return select(none, xlog1py(n, -p), select(all, n * log(p), middle));
+}
 template <class T>
-T log_density(const T& x, const T& n, const T& p) {
+requires std::is_same_v<T, at::Tensor> T log_density(const T& x, const T& n, const T& p) {
   return lgamma(n + 1.0) - lgamma(x + 1.0) - lgamma(n - x + 1.0) + xlogy(x, p) + xlog1py(n - x, -p);
 }
-inline double log_density(double x, double n, double p) {
-  using detail_poisson::deviance, detail_poisson::stirling_error;
-  const double rest = n - x;
-  if (x == 0) return xlog1py(n, -p);
-  if (rest == 0) return n * std::log(p);
-  return stirling_error(n) - stirling_error(x) - stirling_error(rest) - deviance(x, n * p) -
-         deviance(rest, n * (1 - p)) -
-         0.5 * (std::log(2 * std::numbers::pi * x) + std::log(rest / n));
-}
-template <int N>
-Dual<N> log_density(const Dual<N>& x, const Dual<N>& n, const Dual<N>& p) {
-  const double k = x.value, rest = n.value - k, q = 1 - p.value;
-  const double along_rest = std::log1p(-p.value) - digamma(rest + 1);
-  const double along_p = k == 0      ? -rest / q
-                         : rest == 0 ? k / p.value
-                                     : (k - n.value * p.value) / (p.value * q);
-  return chain(x, n, log_density(k, n.value, p.value),
-               std::log(p.value) - digamma(k + 1) - along_rest, digamma(n.value + 1) + along_rest) +
-         chain(p, 0, along_p);
+template <int N, class S>
+ELBO_INLINE Dual<N, S> log_density(const Dual<N, S>& x, const Dual<N, S>& n, const Dual<N, S>& p) {
+  const S k = x.value, rest = n.value - k, q = 1.0 - p.value;
+  const S along_rest = log1p(-p.value) - digamma(rest + 1.0);
+  const S along_p =
+      select(k == 0.0, -rest / q,
+             select(rest == 0.0, k / p.value, (k - n.value * p.value) / (p.value * q)));
+  return chain(x, n, log_density(k, n.value, p.value), log(p.value) - digamma(k + 1.0) - along_rest,
+               digamma(n.value + 1.0) + along_rest) +
+         chain(p, S(0.0), along_p);
 }
 
 /// log I_p(a, b) for p <= a / (a + b) and large a and b: I = C(a+b-1, a) p^a (1-p)^(b-1)
@@ -137,7 +138,7 @@ struct Binomial {
     return total_count;
   }
 
-  template <math::OneAtATime T>
+  template <class T>
   ELBO_INLINE static T log_prob(const T& x, const T& total_count, const T& probs) {
     const auto outside = detail_poisson::outside(x) | (x > total_count);
     const T k = select(outside, 0.0, x);
@@ -176,7 +177,7 @@ struct Binomial {
   }
   /// Below 10 successes on average by inversion, else by Hörmann's transformed rejection BTRS
   /// (1993); above 1/2 the failures are drawn.
-  static double sample(Noise::Stream& stream, const double* parameters) {
+  static double sample(Noise::Stream<double>& stream, const double* parameters) {
     const double n = parameters[0];
     const bool flip = parameters[1] > 0.5;
     const double p = flip ? 1 - parameters[1] : parameters[1];
@@ -220,7 +221,7 @@ struct Binomial {
   ELBO_INLINE static T rest(const T& x, const T& n) {
     return select((x < 0.0) | (x >= n), 1.0, n - floor(x));
   }
-  static double few(Noise::Stream& stream, double n, double p) {
+  static double few(Noise::Stream<double>& stream, double n, double p) {
     double u = stream.uniform(), mass = std::exp(n * std::log1p(-p)), k = 0;
     const double odds = p / (1 - p);
     while (u > mass && k < n && k < 1000) {
@@ -230,7 +231,7 @@ struct Binomial {
     }
     return k;
   }
-  static double many(Noise::Stream& stream, double n, double p) {
+  static double many(Noise::Stream<double>& stream, double n, double p) {
     const double sd = std::sqrt(n * p * (1 - p));
     const double b = 1.15 + 2.53 * sd;
     const double a = -0.0873 + 0.0248 * b + 0.01 * p;

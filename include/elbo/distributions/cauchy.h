@@ -43,13 +43,15 @@ struct Cauchy {
   }
   template <class T>
   ELBO_INLINE static T icdf(const T& u, const T& loc, const T& scale) {
-    const double pi = std::numbers::pi;
-    return loc + scale * select(u < 0.25, -1.0 / tan(pi * u),
-                                select(u > 0.75, 1.0 / tan(pi * (1.0 - u)), tan(pi * (u - 0.5))));
+    return loc - scale * cot_pi(u);
   }
   template <class T>
   ELBO_INLINE static T draw(const T& u, const T& loc, const T& scale) {
     return icdf(u, loc, scale);
+  }
+  template <class T>
+  ELBO_INLINE static T implicit(const T& z, const T& loc, const T& scale) {
+    return implicit_location_scale(z, loc, scale);
   }
   template <class T>
   ELBO_INLINE static T entropy(const T& loc, const T& scale) {

@@ -35,8 +35,9 @@ struct Chi2 {
   ELBO_INLINE static T implicit(const T& z, const T& df) {
     return 2.0 * gamma_draw(0.5 * df, constant(0.5 * z));
   }
-  static double sample(Noise::Stream& stream, const double* p) {
-    return 2 * Gamma::standard(stream, 0.5 * p[0]);
+  template <class V>
+  ELBO_INLINE static V sample(Noise::Stream<V>& stream, const V* p) {
+    return 2.0 * Gamma::standard<V>(stream, 0.5 * p[0]);
   }
   template <class T>
   ELBO_INLINE static T entropy(const T& df) {

@@ -95,9 +95,9 @@ struct ContinuousBernoulli {
   ELBO_INLINE static T log_survival(const T& x, const T& probs) {
     return log_part(1.0 - x, x, -logit(probs));
   }
+  /// The quantile in the form that is exact near 0, h the log odds of probs.
   template <class T>
-  ELBO_INLINE static T icdf(const T& u, const T& probs) {
-    const T h = logit(probs);
+  ELBO_INLINE static T from_zero(const T& u, const T& h) {
     const T v = u * (1.0 - u);
     // The cumulants of Bernoulli(u), where log(1 + u (e^h - 1)) / h cancels.
     const T series =
@@ -105,15 +105,22 @@ struct ContinuousBernoulli {
                 (1.0 / 2 + h * (1.0 - 2.0 * u) * (1.0 / 6 + square(h) * (1.0 - 12.0 * v) / 120.0) +
                  square(h) * ((1.0 - 6.0 * v) / 24.0 +
                               square(h) * (1.0 - 30.0 * v + 120.0 * square(v)) / 720.0));
-    const T near = abs(h);
-    const T far = select(near < 0.02, 1.0, h);
-    const T low = log1p(u * expm1(far)) / far;
-    const T high = 1.0 + log1p((1.0 - u) * expm1(-far)) / far;
-    return select(near < 0.02, series, select((u > 0.5) & (far < 0.0), high, low));
+    const T far = select(abs(h) < 0.02, 1.0, h);
+    return select(abs(h) < 0.02, series, log1p(u * expm1(far)) / far);
+  }
+  template <class T>
+  ELBO_INLINE static T icdf(const T& u, const T& probs) {
+    const T h = logit(probs);
+    const auto from_one = (u > 0.5) & (h < -0.02);
+    const T far = select(from_one, h, -1.0);
+    return select(from_one, 1.0 + log1p((1.0 - u) * expm1(-far)) / far, from_zero(u, h));
   }
   template <class T>
   ELBO_INLINE static T draw(const T& u, const T& probs) {
-    return icdf(u, probs);
+    // From the likelier end, since 1 - u is as uniform as u.
+    const T h = logit(probs);
+    const T y = from_zero(u, -abs(h));
+    return select(h < 0.0, y, 1.0 - y);
   }
   template <class T>
   ELBO_INLINE static T entropy(const T& probs) {

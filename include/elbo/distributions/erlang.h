@@ -10,16 +10,12 @@ struct Erlang : Gamma {
   static constexpr const char* kName = "Erlang";
   static constexpr std::array<Parameter, 2> kParameters = {
       {{"shape", Range::kPositiveCount}, {"rate", Range::kPositive}}};
-
-  template <class T>
-  ELBO_INLINE static T draw(const T& u, const T& shape,
-                            const T& rate) {  // 1 - u is as uniform as u
-    return gamma_q_inverse(shape, u) / rate;
-  }
 };
 }  // namespace laws
 
-/// The law of Erlang, the time until the shape-th event; by inverse CDF (AEVB 2.4).
+/// The law of Erlang, the time until the shape-th event. AEVB 2.4 draws it by inverse CDF; so does
+/// `icdf`, while `rsample` takes the gamma law's rejection, whose gradient is the same function of
+/// the draw and which is ten times as fast.
 /// **Equation** p(x) = rate^shape x^(shape - 1) e^(-rate x) / (shape - 1)!
 /// **Ranges** shape a whole number >= 1, rate > 0; DomainError otherwise. The gradient along shape
 /// is that of the gamma law.

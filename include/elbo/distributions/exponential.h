@@ -35,6 +35,10 @@ struct Exponential {
     return -log(u) / rate;  // 1 - u is as uniform as u
   }
   template <class T>
+  ELBO_INLINE static T implicit(const T& z, const T& rate) {
+    return constant(z * rate) / rate;
+  }
+  template <class T>
   ELBO_INLINE static T entropy(const T& rate) {
     return 1.0 - log(rate);
   }

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "elbo/distributions/beta.h"
+#include "elbo/distributions/gamma.h"
 
 namespace elbo {
 
@@ -67,10 +67,19 @@ struct FisherSnedecor {
       }
     return df2 / df1 * (part / (1.0 - part));
   }
-  static double sample(Noise::Stream& stream, const double* p) {
-    const double one = Beta::log_gamma(stream, 0.5 * p[0]);
-    const double two = Beta::log_gamma(stream, 0.5 * p[1]);
-    return std::exp(one - two) * (p[1] / p[0]);
+  template <class V>
+  ELBO_INLINE static V sample(Noise::Stream<V>& stream, const V* p) {
+    auto other = stream.split(2);
+    const V one = Gamma::log_standard<V>(stream, 0.5 * p[0]);
+    const V two = Gamma::log_standard<V>(other, 0.5 * p[1]);
+    return exp(one - two) * (p[1] / p[0]);
+  }
+  template <class T>
+  requires(!std::is_same_v<T, at::Tensor>) ELBO_INLINE static T
+      implicit(const T& z, const T& df1, const T& df2) {
+    const auto odds = df1.value * z.value / df2.value;
+    return df2 / df1 *
+           exp(beta_draw_log_odds(0.5 * df1, 0.5 * df2, odds / (1.0 + odds), 1.0 / (1.0 + odds)));
   }
   template <class T>
   ELBO_INLINE static T entropy(const T& df1, const T& df2) {

@@ -33,26 +33,24 @@ struct Gamma {
   ELBO_INLINE static T icdf(const T& u, const T& concentration, const T& rate) {
     return gamma_p_inverse(concentration, u) / rate;
   }
-  /// Marsaglia and Tsang (2000); below 1 by their boost, in logarithms.
-  static double standard(Noise::Stream& stream, double concentration) {
-    if (!(concentration > 0)) return NAN;
-    const double boost = concentration < 1 ? std::log(stream.uniform()) / concentration : 0;
-    const double d = (concentration < 1 ? concentration + 1 : concentration) - 1.0 / 3;
-    const double c = 1 / std::sqrt(9 * d);
-    while (true) {
-      const double normal = stream.normal();
-      const double t = 1 + c * normal;
-      if (t <= 0) continue;
-      const double v = t * t * t;
-      if (std::log(stream.uniform()) < 0.5 * normal * normal + d - d * v + d * std::log(v))
-        return boost == 0 ? d * v : std::exp(std::log(d * v) + boost);
-    }
+  /// A draw of the law of rate 1.
+  template <class V>
+  ELBO_INLINE static V standard(Noise::Stream<V>& stream, const V& concentration) {
+    const auto draw = parts(stream, concentration);
+    return draw.value * exp(draw.log_boost);
+  }
+  /// Its logarithm, which small concentrations do not underflow.
+  template <class V>
+  ELBO_INLINE static V log_standard(Noise::Stream<V>& stream, const V& concentration) {
+    const auto draw = parts(stream, concentration);
+    return log(draw.value) + draw.log_boost;
   }
   template <class T>
   ELBO_INLINE static T implicit(const T& z, const T& concentration, const T& rate) {
     return gamma_draw(concentration, constant(z * rate)) / rate;
   }
-  static double sample(Noise::Stream& stream, const double* p) {
+  template <class V>
+  ELBO_INLINE static V sample(Noise::Stream<V>& stream, const V* p) {
     return standard(stream, p[0]) / p[1];
   }
   template <class T>
@@ -71,6 +69,40 @@ struct Gamma {
   template <class T>
   ELBO_INLINE static T mode(const T& concentration, const T& rate) {
     return select(concentration > 1.0, (concentration - 1.0) / rate, 0.0);
+  }
+
+ private:
+  template <class V>
+  struct Parts {
+    V value, log_boost;
+  };
+  /// Marsaglia and Tsang (2000), with their squeeze; below 1 by their boost, whose factor
+  /// e^log_boost may underflow.
+  template <class V>
+  ELBO_INLINE static Parts<V> parts(Noise::Stream<V>& stream, const V& concentration) {
+    const auto small = concentration < 1.0;
+    V log_boost = 0.0;
+    if (any(small)) {
+      auto other = stream.split(1);
+      log_boost = select(small, log(other.uniform()) / concentration, 0.0);
+    }
+    const V d = select(small, concentration + 1.0, concentration) - 1.0 / 3;
+    const V c = 1.0 / sqrt(9.0 * d);
+    V value = NAN;
+    auto open = concentration > 0.0;
+    while (any(open)) {
+      const V normal = stream.normal();
+      const V u = stream.uniform();
+      const V t = 1.0 + c * normal;
+      const V v = t * t * t;
+      const V s = normal * normal;
+      auto taken = (t > 0.0) & (u < 1.0 - 0.0331 * s * s);
+      if (any(open & !taken))
+        taken = taken | ((t > 0.0) & (log(u) < 0.5 * s + d - d * v + d * log(v)));
+      value = select(open & taken, d * v, value);
+      open = open & !taken;
+    }
+    return {value, log_boost};
   }
 };
 }  // namespace laws

@@ -39,6 +39,11 @@ struct Gompertz {
     return scale * log1p(-log(u) / shape);
   }
   template <class T>
+  ELBO_INLINE static T implicit(const T& z, const T& shape, const T& scale) {
+    const T t = constant(z / scale);
+    return scale * with_slope(t, log1p(constant(shape * expm1(t)) / shape));
+  }
+  template <class T>
   ELBO_INLINE static T entropy(const T& shape, const T& scale) {
     return 1.0 - log(shape / scale) - expint_e1_scaled(shape);
   }

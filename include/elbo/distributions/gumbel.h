@@ -38,6 +38,10 @@ struct Gumbel {
     return loc - scale * log(-log1p(-u));  // u -> 0 is the long tail
   }
   template <class T>
+  ELBO_INLINE static T implicit(const T& z, const T& loc, const T& scale) {
+    return implicit_location_scale(z, loc, scale);
+  }
+  template <class T>
   ELBO_INLINE static T entropy(const T& loc, const T& scale) {
     return log(scale) + 1.0 + std::numbers::egamma;
   }

@@ -34,13 +34,15 @@ struct HalfCauchy {
   }
   template <class T>
   ELBO_INLINE static T icdf(const T& u, const T& scale) {
-    const double half_pi = 0.5 * std::numbers::pi;
-    return scale * select(u < 0.5, tan(half_pi * u), 1.0 / tan(half_pi * (1.0 - u)));
+    return scale * select(u < 0.5, 1.0 / cot_pi(0.5 * u), cot_pi(0.5 * (1.0 - u)));
   }
   template <class T>
   ELBO_INLINE static T draw(const T& u, const T& scale) {
-    const double half_pi = 0.5 * std::numbers::pi;  // 1 - u is as uniform as u
-    return scale * select(u < 0.5, 1.0 / tan(half_pi * u), tan(half_pi * (1.0 - u)));
+    return scale * cot_pi(0.5 * u);  // 1 - u is as uniform as u
+  }
+  template <class T>
+  ELBO_INLINE static T implicit(const T& z, const T& scale) {
+    return scale * constant(z / scale);
   }
   template <class T>
   ELBO_INLINE static T entropy(const T& scale) {

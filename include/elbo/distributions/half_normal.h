@@ -44,6 +44,10 @@ struct HalfNormal {
     return scale * abs(normal);
   }
   template <class T>
+  ELBO_INLINE static T implicit(const T& z, const T& scale) {
+    return scale * constant(z / scale);
+  }
+  template <class T>
   ELBO_INLINE static T entropy(const T& scale) {
     return 0.5 * std::log(0.5 * std::numbers::pi) + 0.5 + log(scale);
   }

@@ -37,7 +37,8 @@ struct InverseGamma {
   ELBO_INLINE static T implicit(const T& z, const T& concentration, const T& rate) {
     return rate / gamma_draw(concentration, constant(rate / z));
   }
-  static double sample(Noise::Stream& stream, const double* p) {
+  template <class V>
+  ELBO_INLINE static V sample(Noise::Stream<V>& stream, const V* p) {
     return p[1] / Gamma::standard(stream, p[0]);
   }
   template <class T>

@@ -37,6 +37,10 @@ struct Laplace {
     return icdf(u, loc, scale);
   }
   template <class T>
+  ELBO_INLINE static T implicit(const T& z, const T& loc, const T& scale) {
+    return implicit_location_scale(z, loc, scale);
+  }
+  template <class T>
   ELBO_INLINE static T entropy(const T& loc, const T& scale) {
     return 1.0 + log(2.0 * scale);
   }

@@ -40,6 +40,10 @@ struct LogNormal {
     return exp(loc + scale * normal);
   }
   template <class T>
+  ELBO_INLINE static T implicit(const T& z, const T& loc, const T& scale) {
+    return with_log_slope(z, implicit_location_scale<T>(log(z), loc, scale));
+  }
+  template <class T>
   ELBO_INLINE static T entropy(const T& loc, const T& scale) {
     return loc + log(scale) + 0.5 * std::log(2 * std::numbers::pi) + 0.5;
   }

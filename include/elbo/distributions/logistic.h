@@ -13,8 +13,8 @@ struct Logistic {
 
   template <class T>
   ELBO_INLINE static T log_prob(const T& x, const T& loc, const T& scale) {
-    const T z = (x - loc) / scale;
-    return -math::softplus(z) - math::softplus(-z) - log(scale);
+    const T size = abs(x - loc) / scale;
+    return -size - 2.0 * log1p(exp(-size)) - log(scale);
   }
   template <class T>
   ELBO_INLINE static T cdf(const T& x, const T& loc, const T& scale) {
@@ -30,11 +30,15 @@ struct Logistic {
   }
   template <class T>
   ELBO_INLINE static T icdf(const T& u, const T& loc, const T& scale) {
-    return loc + scale * (log(u) - log1p(-u));
+    return loc + scale * log(u / (1.0 - u));
   }
   template <class T>
   ELBO_INLINE static T draw(const T& u, const T& loc, const T& scale) {
     return icdf(u, loc, scale);
+  }
+  template <class T>
+  ELBO_INLINE static T implicit(const T& z, const T& loc, const T& scale) {
+    return implicit_location_scale(z, loc, scale);
   }
   template <class T>
   ELBO_INLINE static T entropy(const T& loc, const T& scale) {

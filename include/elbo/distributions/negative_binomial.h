@@ -11,23 +11,24 @@ namespace laws {
 namespace detail_negative_binomial {
 
 /// log of Gamma(x + r) / (x! Gamma(r)) p^x (1 - p)^r; the plain form for tensors.
+template <math::Value V>
+ELBO_INLINE V log_density(const V& x, const V& r, const V& p) {
+  // The last of x + r trials is a failure.
+  return select(x == 0.0, r * log1p(-p),
+                detail_binomial::log_density(x, x + r, p) + log(r / (x + r)));
+}
 template <class T>
-T log_density(const T& x, const T& r, const T& p) {
+requires std::is_same_v<T, at::Tensor> T log_density(const T& x, const T& r, const T& p) {
   return lgamma(x + r) - lgamma(x + 1.0) - lgamma(r) + xlogy(x, p) + r * log1p(-p);
 }
-inline double log_density(double x, double r, double p) {
-  if (x == 0) return r * std::log1p(-p);
-  // The last of x + r trials is a failure.
-  return detail_binomial::log_density(x, x + r, p) + std::log(r / (x + r));
-}
-template <int N>
-Dual<N> log_density(const Dual<N>& x, const Dual<N>& r, const Dual<N>& p) {
-  const double k = x.value, q = 1 - p.value;
-  const double both = digamma(k + r.value);
-  const double along_p = (k == 0 ? 0 : k / p.value) - r.value / q;
-  return chain(x, r, log_density(k, r.value, p.value), both - digamma(k + 1) + std::log(p.value),
-               (k == 0 ? 0 : both - digamma(r.value)) + std::log1p(-p.value)) +
-         chain(p, 0, along_p);
+template <int N, class S>
+ELBO_INLINE Dual<N, S> log_density(const Dual<N, S>& x, const Dual<N, S>& r, const Dual<N, S>& p) {
+  const S k = x.value, q = 1.0 - p.value;
+  const S both = digamma(k + r.value);
+  const S along_p = select(k == 0.0, S(0.0), k / p.value) - r.value / q;
+  return chain(x, r, log_density(k, r.value, p.value), both - digamma(k + 1.0) + log(p.value),
+               select(k == 0.0, S(0.0), both - digamma(r.value)) + log1p(-p.value)) +
+         chain(p, S(0.0), along_p);
 }
 
 }  // namespace detail_negative_binomial
@@ -43,7 +44,7 @@ struct NegativeBinomial {
     return probs < 1.0;
   }
 
-  template <math::OneAtATime T>
+  template <class T>
   ELBO_INLINE static T log_prob(const T& x, const T& total_count, const T& probs) {
     const auto outside = detail_poisson::outside(x);
     const T k = select(outside, 0.0, x);
@@ -79,7 +80,7 @@ struct NegativeBinomial {
     return detail_poisson::near_normal(u, r * p / (1 - p), std::sqrt(r * p) / (1 - p),
                                        (1 + p) / std::sqrt(r * p));
   }
-  static double sample(Noise::Stream& stream, const double* p) {
+  static double sample(Noise::Stream<double>& stream, const double* p) {
     if (!(p[0] < INFINITY)) return p[0] * p[1];
     return Poisson::standard(stream, Gamma::standard(stream, p[0]) * (p[1] / (1 - p[1])));
   }

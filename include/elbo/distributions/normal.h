@@ -17,7 +17,7 @@ class Normal final : public DistributionBase<Normal> {
 
   [[nodiscard]] const at::Tensor& loc() const { return loc_; }
   [[nodiscard]] const at::Tensor& scale() const { return scale_; }
-  [[nodiscard]] const at::Tensor& log_scale() const { return log_scale_; }
+  [[nodiscard]] at::Tensor log_scale() const;
 
   [[nodiscard]] std::string name() const override { return "Normal"; }
   [[nodiscard]] at::Tensor rsample(const Noise& noise, at::IntArrayRef shape = {}) const override;
@@ -38,7 +38,8 @@ class Normal final : public DistributionBase<Normal> {
  private:
   Normal(at::Tensor loc, at::Tensor scale, at::Tensor log_scale);
 
-  at::Tensor loc_, scale_, log_scale_;
+  at::Tensor loc_, scale_;
+  at::Tensor log_scale_;  ///< undefined where only the scale was given
 };
 
 }  // namespace elbo

@@ -60,7 +60,7 @@ struct Pareto {
   /// log(x / scale), 0 below scale; exact close to it
   template <class T>
   ELBO_INLINE static T log_ratio(const T& x, const T& scale) {
-    return select(x < scale, 0.0, log1p((select(x < scale, scale, x) - scale) / scale));
+    return math::log_ratio(select(x < scale, scale, x), scale);
   }
 };
 }  // namespace laws

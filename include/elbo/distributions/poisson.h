@@ -24,47 +24,44 @@ auto outside(const T& x) {
 }
 
 /// log Gamma(z + 1) - ((z + 1/2) log z - z + log(2 pi) / 2), z > 0.
-inline double stirling_error(double z) {
-  if (z < 10)
-    return lgamma(z + 1) - (z + 0.5) * std::log(z) + z - 0.5 * std::log(2 * std::numbers::pi);
-  const double w = 1 / (z * z);
-  return (1.0 / 12 -
-          w * (1.0 / 360 -
-               w * (1.0 / 1260 - w * (1.0 / 1680 - w * (1.0 / 1188 - w * 691.0 / 360360))))) /
-         z;
+template <math::Value V>
+ELBO_INLINE V stirling_error(const V& z) {
+  const auto small = z < 10.0;
+  const V far = stirling_correction(z);
+  if (!any(small)) return far;
+  return select(
+      small, lgamma(z + 1.0) - (z + 0.5) * log(z) + z - 0.5 * std::log(2 * std::numbers::pi), far);
 }
 
 /// x log(x / m) + m - x, without cancellation where x is near m (Loader 2000).
-inline double deviance(double x, double m) {
-  if (m == 0) return INFINITY;
-  if (std::abs(x - m) >= 0.1 * (x + m)) {
-    const double ratio = x / m;
-    const double log_ratio = ratio < INFINITY ? std::log(ratio) : std::log(x) - std::log(m);
-    return x * log_ratio + m - x;
-  }
-  const double v = (x - m) / (x + m);
-  double sum = (x - m) * v, term = 2 * x * v;
-  for (int j = 1; j < 100; ++j) {
-    const double next = sum + (term *= v * v) / (2 * j + 1);
-    if (next == sum) break;
-    sum = next;
-  }
-  return sum;
+template <math::Value V>
+ELBO_INLINE V deviance(const V& x, const V& m) {
+  const V ratio = x / m;
+  const V log_ratio = select(ratio < INFINITY, log(ratio), log(x) - log(m));
+  const V v = (x - m) / (x + m);
+  const V w = v * v;
+  V series = 1.0 / 19;
+  for (int j = 8; j >= 1; --j) series = series * w + 1.0 / (2 * j + 1);
+  const V near = (x - m) * v + 2.0 * x * v * w * series;
+  return select(m == 0.0, INFINITY, select(abs(v) < 0.1, near, x * log_ratio + m - x));
 }
 
 /// log of rate^x e^-rate / x!, its large terms cancelled by hand; the plain form for tensors.
+template <math::Value V>
+ELBO_INLINE V log_density(const V& x, const V& rate) {
+  return select(x == 0.0, -rate,
+                -deviance(x, rate) - stirling_error(x) -
+                    0.5 * log(2 * std::numbers::pi * select(x == 0.0, 1.0, x)));
+}
 template <class T>
-T log_density(const T& x, const T& rate) {
+requires std::is_same_v<T, at::Tensor> T log_density(const T& x, const T& rate) {
   return xlogy(x, rate) - rate - lgamma(x + 1.0);
 }
-inline double log_density(double x, double rate) {
-  if (x == 0) return -rate;
-  return -deviance(x, rate) - stirling_error(x) - 0.5 * std::log(2 * std::numbers::pi * x);
-}
-template <int N>
-Dual<N> log_density(const Dual<N>& x, const Dual<N>& rate) {
-  const double k = x.value, m = rate.value;
-  return chain(x, rate, log_density(k, m), std::log(m) - digamma(k + 1), k == 0 ? -1 : (k - m) / m);
+template <int N, class S>
+ELBO_INLINE Dual<N, S> log_density(const Dual<N, S>& x, const Dual<N, S>& rate) {
+  const S k = x.value, m = rate.value;
+  return chain(x, rate, log_density(k, m), log(m) - digamma(k + 1.0),
+               select(k == 0.0, S(-1.0), (k - m) / m));
 }
 
 /// The quantile of a law near to normal, by the first term of Cornish and Fisher.
@@ -115,7 +112,7 @@ struct Poisson {
   static constexpr std::array<Parameter, 1> kParameters = {{{"rate", Range::kNonNegative}}};
   static constexpr auto kSupport = Constraint::Kind::kCount;
 
-  template <math::OneAtATime T>
+  template <class T>
   ELBO_INLINE static T log_prob(const T& x, const T& rate) {
     const auto outside = detail_poisson::outside(x);
     const T k = select(outside, 0.0, x);
@@ -167,7 +164,7 @@ struct Poisson {
                                              INFINITY, rate);
   }
   /// Below 10 by inversion, else by Hörmann's transformed rejection PTRS (1993).
-  static double standard(Noise::Stream& stream, double rate) {
+  static double standard(Noise::Stream<double>& stream, double rate) {
     if (!(rate < INFINITY)) return rate;
     if (rate < 10) {
       double u = stream.uniform(), p = std::exp(-rate), k = 0;
@@ -192,7 +189,9 @@ struct Poisson {
         return k;
     }
   }
-  static double sample(Noise::Stream& stream, const double* p) { return standard(stream, p[0]); }
+  static double sample(Noise::Stream<double>& stream, const double* p) {
+    return standard(stream, p[0]);
+  }
   template <math::Scalar T>
   ELBO_INLINE static T entropy(const T& rate) {
     // Past 1000 the next term of the series is below 1e-12.

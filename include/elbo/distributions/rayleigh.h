@@ -38,6 +38,10 @@ struct Rayleigh {
     return scale * sqrt(-2.0 * log(u));  // 1 - u is as uniform as u
   }
   template <class T>
+  ELBO_INLINE static T implicit(const T& z, const T& scale) {
+    return scale * constant(z / scale);
+  }
+  template <class T>
   ELBO_INLINE static T entropy(const T& scale) {
     return 1.0 + log(scale / std::numbers::sqrt2) + 0.5 * std::numbers::egamma;
   }

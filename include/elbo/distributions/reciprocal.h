@@ -26,58 +26,63 @@ struct Reciprocal {
   }
   template <class T>
   ELBO_INLINE static T log_prob(const T& x, const T& low, const T& high) {
-    return select((x < low) | (x > high), -INFINITY, -log(x) - log(log_ratio(low, high)));
+    return select((x < low) | (x > high), -INFINITY, -log_product(x, log_ratio(high, low)));
   }
   template <class T>
   ELBO_INLINE static T cdf(const T& x, const T& low, const T& high) {
-    const T whole = log_ratio(low, high);
-    const T below = log_ratio(low, x);
-    const T above = log_ratio(x, high);  // both, since each is exact at its own end
+    const T whole = log_ratio(high, low);
+    const T below = log_ratio(x, low);
+    const T above = log_ratio(high, x);  // both, since each is exact at its own end
     return select(
         x <= low, 0.0,
         select(x >= high, 1.0, select(below < above, below / whole, 1.0 - above / whole)));
   }
   template <class T>
   ELBO_INLINE static T log_cdf(const T& x, const T& low, const T& high) {
-    const T whole = log_ratio(low, high);
-    const T below = log_ratio(low, x);
-    const T above = log_ratio(x, high);
+    const T whole = log_ratio(high, low);
+    const T below = log_ratio(x, low);
+    const T above = log_ratio(high, x);
     return select(
         x <= low, -INFINITY,
         select(x >= high, 0.0, select(below < above, log(below / whole), log1p(-above / whole))));
   }
   template <class T>
   ELBO_INLINE static T log_survival(const T& x, const T& low, const T& high) {
-    const T whole = log_ratio(low, high);
-    const T below = log_ratio(low, x);
-    const T above = log_ratio(x, high);
+    const T whole = log_ratio(high, low);
+    const T below = log_ratio(x, low);
+    const T above = log_ratio(high, x);
     return select(x <= low, 0.0,
                   select(x >= high, -INFINITY,
                          select(below < above, log1p(-below / whole), log(above / whole))));
   }
   template <class T>
   ELBO_INLINE static T icdf(const T& u, const T& low, const T& high) {
-    const T whole = log_ratio(low, high);
+    const T whole = log_ratio(high, low);
     return select(u < 0.5, low * exp(u * whole), high * exp((u - 1.0) * whole));
   }
   template <class T>
   ELBO_INLINE static T draw(const T& u, const T& low, const T& high) {
-    return icdf(u, low, high);
+    return minimum(low * exp(u * log_ratio(high, low)), high);
+  }
+  template <class T>
+  ELBO_INLINE static T implicit(const T& z, const T& low, const T& high) {
+    const T u = constant(log_ratio(z, low) / log_ratio(high, low));
+    return with_log_slope(z, (1.0 - u) * log(low) + u * log(high));
   }
   template <class T>
   ELBO_INLINE static T entropy(const T& low, const T& high) {
-    return 0.5 * (log(low) + log(high)) + log(log_ratio(low, high));
+    return 0.5 * (log(low) + log(high)) + log(log_ratio(high, low));
   }
   template <class T>
   ELBO_INLINE static T mean(const T& low, const T& high) {
-    return (high - low) / log_ratio(low, high);
+    return (high - low) / log_ratio(high, low);
   }
   template <class T>
   ELBO_INLINE static T variance(const T& low, const T& high) {
     // The bracket of mean ((low + high) / 2 - mean) is sqrt(low high) (cosh half - sinh half /
     // half): a series where it cancels.
     const T average = mean(low, high);
-    const T half = 0.5 * log_ratio(low, high);
+    const T half = 0.5 * log_ratio(high, low);
     const T w = square(half);
     const T series =
         w * (1.0 / 3 +
@@ -89,13 +94,6 @@ struct Reciprocal {
   template <class T>
   ELBO_INLINE static T mode(const T& low, const T& high) {
     return low;
-  }
-
- private:
-  /// log(b / a), exact also where they are close
-  template <class T>
-  ELBO_INLINE static T log_ratio(const T& a, const T& b) {
-    return log1p((b - a) / a);
   }
 };
 }  // namespace laws

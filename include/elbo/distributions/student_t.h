@@ -1,6 +1,6 @@
 #pragma once
 
-#include "elbo/distributions/beta.h"
+#include "elbo/distributions/gamma.h"
 
 namespace elbo {
 
@@ -153,10 +153,22 @@ struct StudentT {
   static T icdf(const T& u, const T& df, const T& loc, const T& scale) {
     return loc + scale * detail_student_t::icdf(u, df);
   }
-  static double sample(Noise::Stream& stream, const double* p) {
-    const double normal = stream.normal();
-    const double half = 0.5 * p[0];
-    return p[1] + p[2] * normal * std::exp(0.5 * (std::log(half) - Beta::log_gamma(stream, half)));
+  template <class V>
+  ELBO_INLINE static V sample(Noise::Stream<V>& stream, const V* p) {
+    const V normal = stream.normal();
+    const V half = 0.5 * p[0];
+    auto other = stream.split(2);
+    return p[1] + p[2] * normal * exp(0.5 * (log(half) - Gamma::log_standard(other, half)));
+  }
+  /// df / (df + t^2) is a draw of the beta law with df/2 and 1/2.
+  template <class T>
+  requires(!std::is_same_v<T, at::Tensor>) ELBO_INLINE static T
+      implicit(const T& z, const T& df, const T& loc, const T& scale) {
+    const auto t = (z.value - loc.value) / scale.value;
+    const auto odds = maximum(t / df.value * t, 1e-300);
+    const T log_odds =
+        beta_draw_log_odds(0.5 * df, T(0.5), 1.0 / (1.0 + odds), odds / (1.0 + odds));
+    return loc + scale * select(t < 0.0, -1.0, 1.0) * sqrt(df) * exp(-0.5 * log_odds);
   }
   template <class T>
   ELBO_INLINE static T entropy(const T& df, const T& loc, const T& scale) {

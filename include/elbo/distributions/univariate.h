@@ -9,7 +9,9 @@
 //   entropy, mean, variance, mode    of (parameters...)
 //   draw(u, parameters...)           a draw from u, uniform on (0, 1), or normal if kFromNormal
 //   sample(stream, parameters)       or a draw by rejection, in double
-//   implicit(z, parameters...)       z with its slopes, where the cdf is the longer way
+//   implicit(z, parameters...)       a draw z as a function of the parameters and of noise found
+//   from
+//                                    z: its slopes, where those of draw or the cdf take longer
 //   valid(parameters...)             what they must fulfil together, said by kRequirement
 //
 // Methods that a law does not have throw UnsupportedError. Draws of a continuous law by rejection
@@ -38,6 +40,14 @@ struct Parameter {
   const char* name;
   Range range;
 };
+
+namespace laws {
+/// The `implicit` of a family of location and scale: loc + scale * noise.
+template <class T>
+ELBO_INLINE T implicit_location_scale(const T& z, const T& loc, const T& scale) {
+  return loc + scale * constant((z - loc) / scale);
+}
+}  // namespace laws
 
 /// The distribution over `Law`. `Self` is the public class; its constructor names the parameters.
 ///
@@ -72,7 +82,7 @@ class Univariate : public DistributionBase<Self> {
   [[nodiscard]] const at::Tensor& parameter(size_t i) const { return parameters_[i]; }
 
  private:
-  /// `draw` of fresh noise.
+  /// `draw` of fresh noise, with its gradient.
   [[nodiscard]] at::Tensor from_noise(const Noise& noise, at::IntArrayRef shape) const;
 
   std::array<at::Tensor, kArity> parameters_;

@@ -113,6 +113,49 @@ inline Tail tail(double k, double angle) {
 
 /// The angle's equal in [-pi, pi].
 inline double wrapped(double angle) { return std::remainder(angle, 2 * kPi); }
+ELBO_INLINE Pack wrapped(const Pack& angle) {
+  return angle - 2 * kPi * floor(angle * (0.5 / kPi) + 0.5);
+}
+
+/// The slope along k of a draw `angle` in [-pi, pi], -(dF/dk) / p, by the Fourier series
+/// F = 1/2 + angle / (2 pi) + sum_j I_j(k) / (I_0(k) pi j) sin(j angle), its quotients of Bessel
+/// functions by their continued fraction from the end. By quadrature where the density is too small
+/// for that or the series too long.
+template <math::Value V>
+ELBO_INLINE V draw_slope(const V& k, const V& angle) {
+  const int terms = any(k > 10.0) ? 70 : any(k > 2.0) ? 40 : 20;
+  const V twice = 2.0 * cos(angle), step = 2.0 / k;
+  V after = sin(static_cast<double>(terms + 2) * angle);
+  V sine = sin(static_cast<double>(terms + 1) * angle);
+  // ratio = I_j / I_{j-1}; the sums over j of I_j / I_0, of itself, with the sine and the slope
+  V ratio = 0.0, plain = 0.0, with_sine = 0.0, with_slope = 0.0;
+  for (int j = terms; j >= 1; --j) {
+    const V now = twice * sine - after;
+    after = sine;
+    sine = now;
+    const V inverse = static_cast<double>(j) * step + ratio;
+    const V slope = 0.5 * (inverse + ratio);  // I_j' / I_j
+    ratio = 1.0 / inverse;
+    const V term = now * (1.0 / j);
+    plain = ratio * (1.0 + plain);
+    with_sine = ratio * (term + with_sine);
+    with_slope = ratio * (slope * term + with_slope);
+  }
+  // With the e^-k that the sum of all terms, 1 + 2 plain, is 1 / (e^-k I_0) by.
+  const V fall = exp(-2.0 * k * square(sin(0.5 * angle)));
+  const V out = -2.0 * (with_slope - ratio * with_sine) / (fall * (1.0 + 2.0 * plain));
+  const auto lost = !((fall > 1e-6) & (k < 50.0));
+  if (!any(lost)) return out;
+  const auto quotient = [](double concentration, double at) {
+    const Tail t = tail(concentration, std::abs(at));
+    const double slope = t.along_k / t.along_angle;  // of |angle|, negated
+    return at < 0 ? slope : -slope;
+  };
+  if constexpr (std::is_same_v<V, double>)
+    return quotient(k, angle);
+  else
+    return select(lost, lanewise(quotient, k, angle), out);
+}
 
 inline double cdf(double angle, double k) {
   const double a = wrapped(angle);
@@ -212,28 +255,39 @@ struct VonMises {
     return loc + detail_von_mises::icdf(u, concentration);
   }
   /// Best and Fisher (1979), from a wrapped Cauchy law, in forms that do not cancel.
-  static double sample(Noise::Stream& stream, const double* p) {
-    const double k = p[1];
-    const double root = std::hypot(1, 2 * k);
-    const double bottom = 1 + root + std::sqrt(2 * (1 + root));
-    const double rho = 2 * k / bottom;
-    const double rest = (1 + 1 / (root + 2 * k) + std::sqrt(2 * (1 + root))) / bottom;  // 1 - rho
-    const double excess = rest * rest / (2 * rho);                 // their r - 1
-    double angle = std::numbers::pi * (2 * stream.uniform() - 1);  // where the law is uniform
-    if (k > 1e-17) {
-      while (true) {
-        const double half = std::sin(0.5 * std::numbers::pi * stream.uniform());
-        const double fall = 2 * half * half;                      // 1 - z
-        const double away = excess * fall / (excess + 2 - fall);  // 1 - cos of the angle
-        const double c = k * (excess + away);
-        if (std::log(c / stream.uniform()) + 1 - c < 0) continue;
-        const double size = 2 * std::asin(std::sqrt(std::min(1.0, 0.5 * away)));
-        angle = stream.uniform() < 0.5 ? -size : size;
-        break;
-      }
+  template <class V>
+  ELBO_INLINE static V sample(Noise::Stream<V>& stream, const V* p) {
+    constexpr double pi = std::numbers::pi;
+    const V k = p[1];
+    const V root = select(k > 1e100, 2.0 * k, sqrt(1.0 + square(2.0 * k)));
+    const V bottom = 1.0 + root + sqrt(2.0 * (1.0 + root));
+    const V rho = 2.0 * k / bottom;
+    const V rest = (1.0 + 1.0 / (root + 2.0 * k) + sqrt(2.0 * (1.0 + root))) / bottom;  // 1 - rho
+    const V excess = rest * rest / (2.0 * rho);     // their r - 1
+    V angle = pi * (2.0 * stream.uniform() - 1.0);  // where the law is uniform
+    auto open = k > 1e-17;
+    while (any(open)) {
+      V half, unused;
+      sincos_turns(0.25 * stream.uniform(), &half, &unused);
+      const V fall = 2.0 * half * half;  // 1 - z
+      const V away =
+          minimum(excess * fall / (excess + 2.0 - fall), V(2.0));  // 1 - cos of the angle
+      const V c = k * (excess + away);
+      const auto taken = log(c / stream.uniform()) + 1.0 - c >= 0.0;
+      const V size = 2.0 * atan(sqrt(away / (2.0 - away)));
+      angle = select(open & taken, select(stream.uniform() < 0.5, -size, size), angle);
+      open = open & !taken;
     }
-    const double z = detail_von_mises::wrapped(p[0] + angle);
-    return z < std::numbers::pi ? z : -std::numbers::pi;
+    const V z = detail_von_mises::wrapped(p[0] + angle);
+    return select(z < pi, maximum(z, V(-pi)), -pi);
+  }
+  template <class T>
+  requires(!std::is_same_v<T, at::Tensor>) ELBO_INLINE static T
+      implicit(const T& z, const T& loc, const T& concentration) {
+    using S = std::remove_cvref_t<decltype(z.value)>;
+    const S angle = detail_von_mises::wrapped(z.value - loc.value);
+    return chain(loc, concentration, z.value, S(1.0),
+                 detail_von_mises::draw_slope(concentration.value, angle));
   }
   template <class T>
   ELBO_INLINE static T entropy(const T& loc, const T& concentration) {

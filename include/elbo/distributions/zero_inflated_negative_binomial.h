@@ -17,7 +17,7 @@ struct ZeroInflatedNegativeBinomial {
     return (gate < 1.0) & (probs < 1.0);
   }
 
-  template <math::OneAtATime T>
+  template <class T>
   ELBO_INLINE static T log_prob(const T& x, const T& gate, const T& total_count, const T& probs) {
     return select(x == 0.0, inflated(gate, total_count * log1p(-probs)),
                   log1p(-gate) + NegativeBinomial::log_prob(x, total_count, probs));
@@ -46,7 +46,7 @@ struct ZeroInflatedNegativeBinomial {
     const double guess = v > g ? NegativeBinomial::guess((v - g) / (1 - g), r, p) : 0;
     return detail_poisson::smallest<ZeroInflatedNegativeBinomial>(v, guess, INFINITY, g, r, p);
   }
-  static double sample(Noise::Stream& stream, const double* p) {
+  static double sample(Noise::Stream<double>& stream, const double* p) {
     return stream.uniform() < p[0] ? 0 : NegativeBinomial::sample(stream, p + 1);
   }
   template <class T>

@@ -50,8 +50,9 @@ struct Dual {
     return chain(a, b, a.value * b.value, b.value, a.value);
   }
   ELBO_INLINE friend Dual operator/(const Dual& a, const Dual& b) {
-    const S q = a.value / b.value;
-    return chain(a, b, q, 1.0 / b.value, -q / b.value);
+    const S inverse = 1.0 / b.value;
+    const S q = a.value * inverse;
+    return chain(a, b, q, inverse, -q * inverse);
   }
 
   ELBO_INLINE friend auto operator<(const Dual& a, const Dual& b) { return a.value < b.value; }

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <limits>
 #include <type_traits>
 #include <utility>
 
@@ -13,6 +14,33 @@
 #include "elbo/kernels/pack.h"
 
 namespace elbo {
+
+/// The numbers strictly inside a range: draws that rounding put on its edge are moved to the
+/// nearest of them, for there would be no density on the edge.
+enum class Inside {
+  kAnywhere,
+  kFinite,       ///< (-inf, inf)
+  kPositive,     ///< (0, inf)
+  kUnitInterval  ///< (0, 1)
+};
+struct Bounds {
+  double lower, upper;
+};
+/// The smallest and the largest such number of a dtype, float64 or float32.
+constexpr Bounds bounds(Inside inside, bool is_double) {
+  const double largest = is_double ? 1.79e308 : 3.4e38;
+  const double smallest = is_double ? 2.3e-308 : 1.2e-38;
+  switch (inside) {
+    case Inside::kFinite:
+      return {-largest, largest};
+    case Inside::kPositive:
+      return {smallest, largest};
+    case Inside::kUnitInterval:
+      return {smallest, is_double ? 1 - 0x1p-53 : 1 - 0x1p-24};
+    default:
+      return {-std::numeric_limits<double>::infinity(), std::numeric_limits<double>::infinity()};
+  }
+}
 
 /// A formula of `arity` arguments in the forms that `evaluate` needs. `formula<F>()` makes it.
 struct Formula {
@@ -28,6 +56,10 @@ struct Formula {
   Partials partials = nullptr;
   /// Whether the first argument is noise, in float64 whatever the others are.
   bool of_noise = false;
+  /// Whether its value is its first argument, so that only its derivatives are computed.
+  bool is_first = false;
+  /// Where the values must lie once rounded to their dtype.
+  Inside inside = Inside::kAnywhere;
   /// The same in plain ATen operations.
   at::Tensor (*twin)(const at::Tensor* arguments) = nullptr;
 };
@@ -80,7 +112,7 @@ ELBO_INLINE math::Pack value_of(const math::Pack* v) {
 }
 
 template <class F, int N>
-ELBO_INLINE Dual<N, math::Pack> gradient_of(const math::Pack* v, unsigned wanted) {
+ELBO_INLINE Dual<N, math::Pack> gradient_of(const math::Pack* v, const unsigned wanted) {
   constexpr auto kIndices = std::make_index_sequence<N>{};
   if constexpr (kTakes<F, N, Dual<N, math::Pack>>) {
     Dual<N, math::Pack> duals[N];
@@ -114,7 +146,7 @@ ELBO_INLINE void values_loop(const double* const* in, double* out, int64_t n) {
 
 template <class F, int N>
 ELBO_INLINE void partials_loop(const double* const* in, double* const* out, int64_t n,
-                               unsigned wanted) {
+                               const unsigned wanted) {
   for (int64_t i = 0; i < n; i += math::Pack::kLanes) {
     math::Pack v[N];
     for (int k = 0; k < N; ++k) v[k] = load(in[k] + i);
@@ -124,14 +156,20 @@ ELBO_INLINE void partials_loop(const double* const* in, double* const* out, int6
   }
 }
 
-// Under the sanitizers only the baseline is compiled: the source is the same, and instrumented code
-// that is flattened takes minutes a law.
-#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__)
-#define ELBO_HAS_AVX2_LOOPS
-#endif
+/// The same with loops of their own for the usual cases, all arguments and all but the first (data
+/// or noise), in which the compiler sees which partial derivatives are 0 and which are 1.
+template <class F, int N, bool OfNoise>
+ELBO_INLINE void partials_usual(const double* const* in, double* const* out, int64_t n,
+                                unsigned wanted) {
+  constexpr unsigned kAll = (1u << N) - 1, kAllButFirst = kAll - 1;
+  if (wanted == kAllButFirst) return partials_loop<F, N>(in, out, n, kAllButFirst);
+  if constexpr (!OfNoise)
+    if (wanted == kAll) return partials_loop<F, N>(in, out, n, kAll);
+  partials_loop<F, N>(in, out, n, wanted);
+}
 
 // Each loop of a hot formula is compiled for the baseline and for AVX2; the machine chooses when it
-// runs. `flatten`, because what is not inlined keeps the baseline's instructions.
+// runs.
 template <class F, int N>
 void values_baseline(const double* const* in, double* out, int64_t n) {
   values_loop<F, N>(in, out, n);
@@ -142,19 +180,13 @@ void partials_baseline(const double* const* in, double* const* out, int64_t n, u
 }
 #if defined(ELBO_HAS_AVX2_LOOPS)
 template <class F, int N>
-__attribute__((flatten, target("avx2,fma,bmi2"))) void values_avx2(const double* const* in,
-                                                                   double* out, int64_t n) {
+ELBO_AVX2 void values_avx2(const double* const* in, double* out, int64_t n) {
   values_loop<F, N>(in, out, n);
 }
-template <class F, int N>
-__attribute__((flatten, target("avx2,fma,bmi2"))) void partials_avx2(const double* const* in,
-                                                                     double* const* out, int64_t n,
-                                                                     unsigned wanted) {
-  partials_loop<F, N>(in, out, n, wanted);
-}
-inline bool has_avx2() {
-  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-         __builtin_cpu_supports("bmi2");
+template <class F, int N, bool OfNoise>
+ELBO_AVX2 void partials_avx2(const double* const* in, double* const* out, int64_t n,
+                             unsigned wanted) {
+  partials_usual<F, N, OfNoise>(in, out, n, wanted);
 }
 #endif
 
@@ -162,16 +194,16 @@ template <class F, int N>
 Formula::Values values_for_machine() {
 #if defined(ELBO_HAS_AVX2_LOOPS)
   if constexpr (F::kHot) {
-    if (has_avx2()) return values_avx2<F, N>;
+    if (math::has_avx2()) return values_avx2<F, N>;
   }
 #endif
   return values_baseline<F, N>;
 }
-template <class F, int N>
+template <class F, int N, bool OfNoise>
 Formula::Partials partials_for_machine() {
 #if defined(ELBO_HAS_AVX2_LOOPS)
   if constexpr (F::kHot) {
-    if (has_avx2()) return partials_avx2<F, N>;
+    if (math::has_avx2()) return partials_avx2<F, N, OfNoise>;
   }
 #endif
   return partials_baseline<F, N>;
@@ -190,15 +222,25 @@ at::Tensor twin_of(const at::Tensor* arguments, std::index_sequence<I...>) {
 }  // namespace detail
 
 /// The Formula of a stateless functor that is a template over its arguments' type (see math.h).
-/// `F::kHot` says whether it is worth compiling for more than one instruction set. `OfNoise`: its
-/// first argument is noise, in float64.
+/// `F::kHot` says whether it is worth compiling for more than one instruction set, `F::kInside`, if
+/// it is there, where its values must lie; with `F::kIsFirst` its value is its first argument.
+/// `OfNoise`: its first argument is noise, in float64.
 template <class F, int N, bool OfNoise = false>
 const Formula& formula() {
   static_assert(N <= Formula::kMaxArity);
+  constexpr Inside kInside = [] {
+    if constexpr (requires { F::kInside; })
+      return F::kInside;
+    else
+      return Inside::kAnywhere;
+  }();
+  constexpr bool kIsFirst = requires { F::kIsFirst; };
   static const Formula made = {.arity = N,
                                .values = detail::values_for_machine<F, N>(),
-                               .partials = detail::partials_for_machine<F, N>(),
+                               .partials = detail::partials_for_machine<F, N, OfNoise>(),
                                .of_noise = OfNoise,
+                               .is_first = kIsFirst,
+                               .inside = kInside,
                                .twin = [](const at::Tensor* arguments) {
                                  return detail::twin_of<F>(arguments,
                                                            std::make_index_sequence<N>{});

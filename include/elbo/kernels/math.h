@@ -24,9 +24,14 @@ at::Tensor select(const at::Tensor& condition, double a, const at::Tensor& b);
 /// Call it as math::softplus: unqualified, ADL finds at::softplus too, which is cut off at 20.
 at::Tensor softplus(const at::Tensor& x);
 at::Tensor constant(const at::Tensor& x);
+at::Tensor with_slope(const at::Tensor& z, const at::Tensor& t);
+at::Tensor with_log_slope(const at::Tensor& z, const at::Tensor& t);
 at::Tensor log1mexp(const at::Tensor& x);
 at::Tensor xlog1py(const at::Tensor& x, const at::Tensor& y);
 at::Tensor trigamma(const at::Tensor& x);
+at::Tensor cot_pi(const at::Tensor& u);
+at::Tensor log_product(const at::Tensor& a, const at::Tensor& b);
+at::Tensor log_ratio(const at::Tensor& a, const at::Tensor& b);
 at::Tensor lbeta(const at::Tensor& a, const at::Tensor& b);
 at::Tensor ndtr(const at::Tensor& x);
 at::Tensor log_ndtr(const at::Tensor& x);

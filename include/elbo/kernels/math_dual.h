@@ -61,6 +61,14 @@ ELBO_INLINE Dual<N, S> log1p(D<N, S> x) {
   return chain(x, log1p(x.value), 1.0 / (1.0 + x.value));
 }
 template <int N, class S>
+ELBO_INLINE Dual<N, S> log_ratio(D<N, S> a, D<N, S> b) {
+  return chain(a, b, log_ratio(a.value, b.value), 1.0 / a.value, -1.0 / b.value);
+}
+template <int N, class S>
+ELBO_INLINE Dual<N, S> log_product(D<N, S> a, D<N, S> b) {
+  return chain(a, b, log_product(a.value, b.value), 1.0 / a.value, 1.0 / b.value);
+}
+template <int N, class S>
 ELBO_INLINE Dual<N, S> sqrt(D<N, S> x) {
   const S root = sqrt(x.value);
   return chain(x, root, 0.5 / root);
@@ -87,6 +95,11 @@ template <int N, class S>
 ELBO_INLINE Dual<N, S> tan(D<N, S> x) {
   const S t = tan(x.value);
   return chain(x, t, 1.0 + t * t);
+}
+template <int N, class S>
+ELBO_INLINE Dual<N, S> cot_pi(D<N, S> u) {
+  const S c = cot_pi(u.value);
+  return chain(u, c, -std::numbers::pi * (1.0 + c * c));
 }
 template <int N, class S>
 ELBO_INLINE Dual<N, S> atan(D<N, S> x) {
@@ -215,6 +228,21 @@ ELBO_INLINE Dual<N, S> gamma_q_inverse(D<N, S> a, D<N, S> u) {
 template <int N, class S>
 ELBO_INLINE Dual<N, S> gamma_draw(D<N, S> a, D<N, S> x) {
   return chain(a, x.value, gamma_draw_slope(a.value, x.value)) + (x - x.value);
+}
+/// log(x / y) of a draw x of the beta law with a and b, y = 1 - x: see `beta_draw_slopes`.
+template <int N, class S>
+ELBO_INLINE Dual<N, S> beta_draw_log_odds(D<N, S> a, D<N, S> b, const S& x, const S& y) {
+  S along_a(0.0), along_b(0.0);
+  beta_draw_slopes(a.value, b.value, x, y, &along_a, &along_b);
+  return chain(a, b, log(x / y), along_a, along_b);
+}
+template <int N, class S>
+ELBO_INLINE Dual<N, S> with_slope(D<N, S> z, D<N, S> t) {
+  return chain(t, z.value, S(1.0));
+}
+template <int N, class S>
+ELBO_INLINE Dual<N, S> with_log_slope(D<N, S> z, D<N, S> t) {
+  return chain(t, z.value, z.value);
 }
 template <int N, class S>
 ELBO_INLINE Dual<N, S> constant(D<N, S> x) {

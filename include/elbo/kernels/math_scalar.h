@@ -46,13 +46,23 @@ ELBO_INLINE double xlogy(double x, double y) { return x == 0 ? 0 : x * std::log(
 /// x log(1 + y), 0 where x is 0
 ELBO_INLINE double xlog1py(double x, double y) { return x == 0 ? 0 : x * std::log1p(y); }
 
+/// The sine and cosine of 2 pi u.
+ELBO_INLINE void sincos_turns(double u, double* sine, double* cosine) {
+  *sine = std::sin(2 * std::numbers::pi * u);
+  *cosine = std::cos(2 * std::numbers::pi * u);
+}
+
+/// The cotangent of pi u, 0 <= u <= 1; its digits are those of u near 0, of 1 - u near 1.
+ELBO_INLINE double cot_pi(double u) {
+  if (u < 0.25) return 1 / std::tan(std::numbers::pi * u);
+  if (u > 0.75) return -1 / std::tan(std::numbers::pi * (1 - u));
+  return -std::tan(std::numbers::pi * (u - 0.5));
+}
+
 double lgamma(double x);
 double digamma(double x);
 double trigamma(double x);
 double tetragamma(double x);
-/// log of the beta function
-double lbeta(double a, double b);
-
 /// The normal law's distribution function, its logarithm and its inverse.
 double ndtr(double x);
 double log_ndtr(double x);
@@ -100,6 +110,11 @@ double beta_density(double a, double b, double x);
 
 // ---- Pack: what pack.h has no vector form of
 
+ELBO_INLINE Pack cot_pi(const Pack& u) {
+  Pack sine, cosine;
+  sincos_turns(0.5 * u, &sine, &cosine);
+  return cosine / sine;
+}
 ELBO_INLINE Pack trigamma(const Pack& x) {
   return lanewise([](double s) { return trigamma(s); }, x);
 }
@@ -126,9 +141,6 @@ ELBO_INLINE Pack log_i0(const Pack& x) {
 }
 ELBO_INLINE Pack i1_over_i0(const Pack& x) {
   return lanewise([](double s) { return i1_over_i0(s); }, x);
-}
-ELBO_INLINE Pack lbeta(const Pack& a, const Pack& b) {
-  return lanewise([](double s, double t) { return lbeta(s, t); }, a, b);
 }
 ELBO_INLINE Pack gamma_p(const Pack& a, const Pack& b) {
   return lanewise([](double s, double t) { return gamma_p(s, t); }, a, b);
@@ -220,12 +232,55 @@ ELBO_INLINE void log_beta_ic_gradient(const Pack& a, const Pack& b, const Pack& 
   slopes_lanewise([](auto... v) { log_beta_ic_gradient(v...); }, a, b, x, da, db, dx);
 }
 
+// ---- either
+
 ELBO_INLINE bool any(bool condition) { return condition; }
+
+template <class V>
+concept Value = std::is_same_v<V, double> || std::is_same_v<V, Pack>;
+
+/// log(a / b) for a >= b > 0, exact also where they are close.
+template <Value V>
+ELBO_INLINE V log_ratio(const V& a, const V& b) {
+  return log1p((a - b) / b);
+}
+
+/// log(a b) of positive numbers, 1e-200 < b < 1e200, whose product may leave the range.
+template <Value V>
+ELBO_INLINE V log_product(const V& a, const V& b) {
+  constexpr double kShift = 600 * std::numbers::ln2;
+  const auto small = a<1e-100, large = a> 1e100;
+  const V moved = a * select(small, V(0x1p600), select(large, V(0x1p-600), V(1.0)));
+  return log(moved * b) + select(small, V(-kShift), select(large, V(kShift), V(0.0)));
+}
+
+/// log Gamma(z) - ((z - 1/2) log z - z + log(2 pi) / 2) for z >= 10: Stirling's series.
+template <Value V>
+ELBO_INLINE V stirling_correction(const V& z) {
+  const V w = 1.0 / (z * z);
+  return (1.0 / 12 -
+          w * (1.0 / 360 -
+               w * (1.0 / 1260 - w * (1.0 / 1680 - w * (1.0 / 1188 - w * (691.0 / 360360)))))) /
+         z;
+}
+
+/// log of the beta function
+template <Value V>
+ELBO_INLINE V lbeta(const V& a, const V& b) {
+  const V small = minimum(a, b), large = maximum(a, b);
+  const V plain = lgamma(small) + lgamma(large) - lgamma(small + large);
+  if (!any(large >= 10.0)) return plain;
+  // log Gamma(l) - log Gamma(s + l), the large parts cancelled by hand (Stirling)
+  const V both = small + large;
+  const V difference = stirling_correction(large) - stirling_correction(both) + small -
+                       (large - 0.5) * log1p(small / large) - small * log(both);
+  return select(large < 10.0, plain, lgamma(small) + difference);
+}
 
 /// dx/da of a draw x of the standard gamma law of shape a: -(dP/da) / p, in which the density
 /// cancels. Sums the series of P and of dP/da side by side; where x lies so far out that they lose
 /// digits (a draw in some 1e7), and at large shapes, it takes the quotient.
-template <class V>
+template <Value V>
 ELBO_INLINE V gamma_draw_slope(const V& a, const V& x) {
   constexpr int kTerms = 400;
   V sum = 1.0, slope = 0.0, term = 1.0, harmonic = 0.0, n = a;
@@ -259,9 +314,73 @@ ELBO_INLINE V gamma_draw_slope(const V& a, const V& x) {
     return select(lost, lanewise(quotient, a, x), out);
 }
 
+/// The slopes along a and b of log(x / y), where x is a draw of the beta law with a and b and
+/// y = 1 - x: -(dI/da) / p / (x y) and that of b, in which the density cancels. Sums the series
+/// I = x^a y^b / (a B(a, b)) sum_n (a + b)_n / (a + 1)_n x^n and its slopes side by side, for
+/// whichever of x and y it converges fast; where it does not, takes the quotient.
+template <Value V>
+ELBO_INLINE void beta_draw_slopes(const V& a, const V& b, const V& x, const V& y, V* along_a,
+                                  V* along_b) {
+  constexpr int kTerms = 400, kStride = 4;
+  const auto swap = x * (a + b + 2.0) > a + 1.0;
+  const V p = select(swap, b, a), q = select(swap, a, b);
+  const V w = select(swap, y, x), v = select(swap, x, y);
+  V sum = 1.0, term = 1.0, sum_p = 0.0, sum_q = 0.0, log_p = 0.0, log_q = 0.0;
+  V top = p + q, bottom = p + 1.0;
+  auto moving = w > 0.0;
+  for (int n = 0; n < kTerms; n += kStride) {
+    for (int k = 0; k < kStride; ++k) {
+      const V inverse = 1.0 / (top * bottom);
+      log_p = log_p + (1.0 - q) * inverse;
+      log_q = log_q + bottom * inverse;
+      term = term * (top * top * inverse * w);
+      sum = sum + term;
+      sum_p = sum_p + term * log_p;
+      sum_q = sum_q + term * log_q;
+      top = top + 1.0;
+      bottom = bottom + 1.0;
+    }
+    moving = term * (1.0 + log_q) > sum * 1e-17;
+    if (!any(moving)) break;
+  }
+  const V both = digamma(p + q);
+  const V dp = -((log(w) - digamma(p + 1.0) + both) * sum + sum_p) / p;
+  const V dq = -((log(v) - digamma(q) + both) * sum + sum_q) / p;
+  *along_a = select(swap, -dq, dp);
+  *along_b = select(swap, -dp, dq);
+  const auto lost = moving | !((w > 0.0) & (sum < 1e12));
+  if (!any(lost)) return;
+  const auto quotient = [](double c, double d, double one, double rest, bool of_d) {
+    const bool upper = one * (c + d + 2) > c + 1;
+    double da = 0, db = 0, dx = 0;
+    if (!(one > 0 && rest > 0)) return one == one ? 0.0 : one;
+    if (upper)  // by the lower tail of the other
+      log_beta_i_gradient(d, c, rest, &db, &da, &dx);
+    else
+      log_beta_i_gradient(c, d, one, &da, &db, &dx);
+    const double slope = -(of_d ? db : da) / dx / (one * rest);
+    return upper ? -slope : slope;
+  };
+  const auto of_a = [&](auto... s) { return quotient(s..., false); };
+  const auto of_b = [&](auto... s) { return quotient(s..., true); };
+  if constexpr (std::is_same_v<V, double>) {
+    *along_a = of_a(a, b, x, y);
+    *along_b = of_b(a, b, x, y);
+  } else {
+    *along_a = select(lost, lanewise(of_a, a, b, x, y), *along_a);
+    *along_b = select(lost, lanewise(of_b, a, b, x, y), *along_b);
+  }
+}
+
 /// x as a draw of the standard gamma law of shape a: its slope along a is `gamma_draw_slope`.
 ELBO_INLINE double gamma_draw(double, double x) { return x; }
 ELBO_INLINE Pack gamma_draw(const Pack&, const Pack& x) { return x; }
+/// z, which moves as t does: constant(z) + t - constant(t).
+ELBO_INLINE double with_slope(double z, double) { return z; }
+ELBO_INLINE Pack with_slope(const Pack& z, const Pack&) { return z; }
+/// z, whose logarithm moves as t does: constant(z) e^(t - constant(t)).
+ELBO_INLINE double with_log_slope(double z, double) { return z; }
+ELBO_INLINE Pack with_log_slope(const Pack& z, const Pack&) { return z; }
 /// The value, whose derivatives are dropped.
 ELBO_INLINE double constant(double x) { return x; }
 ELBO_INLINE Pack constant(const Pack& x) { return x; }

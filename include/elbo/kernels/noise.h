@@ -7,7 +7,11 @@
 #include <cstdint>
 #include <string_view>
 
+#include "elbo/kernels/math_scalar.h"
+
 namespace elbo {
+
+struct Formula;
 
 /// A counter-based random stream (Philox 4x32-10). The key is hash(seed, site); the counter holds
 /// step, row, particle and the element within the event. The numbers therefore do not depend on
@@ -37,28 +41,25 @@ class Noise {
   /// 1 with the probability given, else 0, in the dtype of `probs`.
   [[nodiscard]] at::Tensor bernoulli(const at::Tensor& probs) const;
 
-  /// As many numbers as one element may need: what a rejection sampler draws from.
-  class Stream {
-   public:
-    Stream(uint64_t key, std::array<uint32_t, 4> counter);
-    double uniform();  ///< on (0, 1)
-    double normal();   ///< N(0, 1)
-
-   private:
-    void refill();
-
-    uint64_t key_;
-    uint64_t attempt_ = 0;
-    std::array<uint32_t, 4> counter_, words_{};
-    size_t used_ = 4;
-    double spare_ = 0;
-    bool has_spare_ = false;
-  };
-  /// Draws one element of a law, given its parameters there.
-  using Sampler = double (*)(Stream& stream, const double* parameters);
+  using Counter = std::array<uint32_t, 4>;  ///< of Philox
+  /// As many numbers as an element may need: what a rejection sampler draws from. V is double, or
+  /// math::Pack for four elements side by side, each of which gets the numbers it would get alone.
+  template <class V>
+  class Stream;
+  /// Draws one element of a law, given its parameters there; or four.
+  using Sampler = double (*)(Stream<double>& stream, const double* parameters);
+  using PackSampler = void (*)(Stream<math::Pack>& stream, const math::Pack* parameters,
+                               math::Pack* out);
   /// `sampler` at every element of `shape`, to which the one to four parameters broadcast; in
   /// their dtype, without gradient.
   [[nodiscard]] at::Tensor draw(Sampler sampler, at::IntArrayRef shape,
+                                at::TensorList parameters) const;
+  [[nodiscard]] at::Tensor draw(PackSampler sampler, at::IntArrayRef shape,
+                                at::TensorList parameters) const;
+  /// The same for a formula of (number, parameters...), at the numbers that `uniform` or `normal`
+  /// of this shape are in float64.
+  enum class Numbers { kUniform, kNormal };
+  [[nodiscard]] at::Tensor draw(const Formula& formula, Numbers numbers, at::IntArrayRef shape,
                                 at::TensorList parameters) const;
 
  private:
@@ -67,11 +68,18 @@ class Noise {
     const int64_t* row_ids = nullptr;
   };
   [[nodiscard]] Layout layout_of(const at::Tensor& out) const;
-  [[nodiscard]] std::array<uint32_t, 4> counter(const Layout& layout, int64_t group,
-                                                int64_t block) const;
-  template <class Fill>
-  at::Tensor fill(at::IntArrayRef shape, const at::TensorOptions& options, int per_block,
-                  const Fill& block_of) const;
+  [[nodiscard]] Counter counter(const Layout& layout, int64_t group, int64_t block) const;
+  /// sink(first, count, numbers) for every stretch of a tensor of this layout, on all threads.
+  template <class Tile, class Sink>
+  void for_each_block(const Layout& layout, const Sink& sink) const;
+  template <class Tile>
+  [[nodiscard]] at::Tensor fill(at::IntArrayRef shape, const at::TensorOptions& options) const;
+  template <class Tile>
+  [[nodiscard]] at::Tensor fill(const Formula& formula, at::IntArrayRef shape,
+                                at::TensorList parameters) const;
+  template <class V, class Element>
+  [[nodiscard]] at::Tensor draw_with(at::IntArrayRef shape, at::TensorList parameters,
+                                     const Element& element) const;
 
   uint64_t key_;
   uint64_t step_;
@@ -79,5 +87,66 @@ class Noise {
   int64_t first_particle_ = 0;
   int64_t num_particles_ = 1;
 };
+
+template <class V>
+class Noise::Stream {
+ public:
+  static constexpr int kLanes = sizeof(V) / sizeof(double);
+
+  Stream(uint64_t key, const std::array<Counter, kLanes>& counters)
+      : key_(key), counters_(counters) {}
+
+  /// On (0, 1).
+  ELBO_INLINE V uniform() {
+    if (used_ == kTogether) refill();
+    return uniforms_[used_++];
+  }
+  /// N(0, 1), by Box and Muller.
+  ELBO_INLINE V normal() {
+    if (has_spare_) {
+      has_spare_ = false;
+      return spare_;
+    }
+    const V radius = math::sqrt(-2.0 * math::log(uniform()));
+    V sine, cosine;
+    math::sincos_turns(uniform(), &sine, &cosine);
+    spare_ = radius * sine;
+    has_spare_ = true;
+    return radius * cosine;
+  }
+  /// Another stream of the same elements, for every index. What follows a rejection loop draws from
+  /// one: in a pack the loop goes on until its last element is done.
+  [[nodiscard]] Stream split(uint64_t index) const;
+
+ private:
+  static constexpr size_t kTogether = 2;
+  void refill();
+
+  uint64_t key_;
+  uint64_t attempt_ = 0;
+  std::array<Counter, kLanes> counters_;
+  std::array<V, kTogether> uniforms_{};
+  size_t used_ = kTogether;
+  V spare_ = 0.0;
+  bool has_spare_ = false;
+};
+
+/// The sampler of a struct with a template `V sample(Stream<V>&, const V* parameters)`, compiled
+/// for the baseline and for AVX2; the machine chooses.
+template <class Law>
+Noise::PackSampler pack_sampler() {
+  using Stream = Noise::Stream<math::Pack>;
+#if defined(ELBO_HAS_AVX2_LOOPS)
+  struct Fast {
+    ELBO_AVX2 static void sample(Stream& stream, const math::Pack* parameters, math::Pack* out) {
+      *out = Law::sample(stream, parameters);
+    }
+  };
+  if (math::has_avx2()) return Fast::sample;
+#endif
+  return [](Stream& stream, const math::Pack* parameters, math::Pack* out) {
+    *out = Law::sample(stream, parameters);
+  };
+}
 
 }  // namespace elbo

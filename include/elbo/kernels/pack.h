@@ -15,6 +15,19 @@
 
 namespace elbo::math {
 
+// Under the sanitizers only the baseline is compiled: the source is the same, and instrumented code
+// that is flattened takes minutes a law.
+#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__)
+#define ELBO_HAS_AVX2_LOOPS
+/// Whether this machine runs what is compiled for ELBO_AVX2, in which everything is inlined: what
+/// is not keeps the baseline's instructions.
+#define ELBO_AVX2 __attribute__((flatten, target("avx2,fma,bmi2")))
+inline bool has_avx2() {
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+         __builtin_cpu_supports("bmi2");
+}
+#endif
+
 // Both types have copy constructors of their own, and so are passed in memory: a convention that
 // does not depend on the instruction set, for code compiled for AVX2 that calls code that is not.
 
@@ -64,11 +77,7 @@ ELBO_INLINE PackMask operator!(const PackMask& a) { return PackMask(~a.v); }
 ELBO_INLINE Pack select(const PackMask& m, const Pack& a, const Pack& b) {
   return Pack(m.v ? a.v : b.v);
 }
-ELBO_INLINE bool any(const PackMask& m) {
-  int64_t all = 0;
-  for (int i = 0; i < Pack::kLanes; ++i) all |= m.v[i];
-  return all != 0;
-}
+ELBO_INLINE bool any(const PackMask& m) { return ((m.v[0] | m.v[1]) | (m.v[2] | m.v[3])) != 0; }
 
 /// f lane by lane: functions that are too long to be worth a vector form.
 template <class F, class... P>
@@ -86,9 +95,6 @@ ELBO_INLINE Pack sqrt(const Pack& x) {
   Pack out;
   for (int i = 0; i < Pack::kLanes; ++i) out.v[i] = __builtin_sqrt(x.v[i]);
   return out;
-}
-ELBO_INLINE Pack floor(const Pack& x) {
-  return lanewise([](double t) { return std::floor(t); }, x);
 }
 
 namespace detail {
@@ -122,26 +128,33 @@ ELBO_INLINE Pack polynomial(const Pack& x, const double (&c)[N]) {  // highest p
 
 }  // namespace detail
 
-/// Cody and Waite's reduction, then the rational form of Cephes.
-ELBO_INLINE Pack exp(const Pack& x) {
-  constexpr double kP[] = {1.26177193074810590878e-4, 3.02994407707441961300e-2,
+ELBO_INLINE Pack floor(const Pack& x) {
+  const Pack near = detail::nearest(x);
+  return select(abs(x) < 0x1p51, near - select(near > x, 1.0, 0.0), x);
+}
+
+namespace detail {
+/// e^x = (1 + fraction) 2^n: Cody and Waite's reduction, then the rational form of Cephes.
+struct Exponential {
+  Pack n, fraction;
+};
+ELBO_INLINE Exponential exponential(const Pack& x) {
+  constexpr double kP[] = {1.26177193074810590878e-4, 3.02994407707446961300e-2,
                            9.99999999999999999910e-1};
   constexpr double kQ[] = {3.00198505138664455042e-6, 2.52448340349684104192e-3,
                            2.27265548208155028766e-1, 2.00000000000000000009e0};
   const Pack t = minimum(maximum(x, -746.0), 710.0);
-  const Pack n = detail::nearest(t * std::numbers::log2e);
+  const Pack n = nearest(t * std::numbers::log2e);
   const Pack r = (t - n * 6.93145751953125e-1) - n * 1.42860682030941723212e-6;
   const Pack rr = r * r;
-  const Pack p = r * detail::polynomial(rr, kP);
-  const Pack e = 1.0 + 2.0 * (p / (detail::polynomial(rr, kQ) - p));
-  // in two steps, so that neither factor leaves the range
-  const Pack half = detail::nearest(n * 0.5);
-  const Pack y = e * detail::power_of_two(half) * detail::power_of_two(n - half);
-  return select(x == x, y, x);
+  const Pack p = r * polynomial(rr, kP);
+  return {n, 2.0 * (p / (polynomial(rr, kQ) - p))};
 }
 
-/// Reduction to [sqrt(1/2), sqrt(2)), then the rational form of Cephes.
-ELBO_INLINE Pack log(const Pack& x) {
+/// log(x), or log(x + lost) with `lost` far below x's last place: reduction to
+/// [sqrt(1/2), sqrt(2)), then the rational form of Cephes.
+template <bool kSum>
+ELBO_INLINE Pack log_of_sum(const Pack& x, const Pack& lost) {
   constexpr double kP[] = {1.01875663804580931796e-4, 4.97494994976747001425e-1,
                            4.70579119878881725854e0,  1.44989225341610930846e1,
                            1.79368678507819816313e1,  7.70838733755885391666e0};
@@ -151,44 +164,53 @@ ELBO_INLINE Pack log(const Pack& x) {
                            8.29875266912776603211e1,
                            7.11544750618563894466e1,
                            2.31251620126765340583e1};
+  typedef uint64_t Unsigned __attribute__((vector_size(sizeof(PackMask::Lanes))));
   const PackMask tiny = x < 2.2250738585072014e-308;
-  const Pack scaled = select(tiny, x * 0x1p54, x);
-  const PackMask::Lanes b = detail::bits(scaled);
+  const PackMask::Lanes b = bits(kSum ? x : select(tiny, x * 0x1p54, x));
   // exponent and mantissa in [1, 2), then both moved so that m lies about 1
-  PackMask::Lanes exponent = (b >> 52) & 0x7ff;
-  Pack e = detail::from_bits(exponent | 0x4330000000000000) - (0x1p52 + 1023.0);
-  Pack m = detail::from_bits((b & 0x000fffffffffffff) | 0x3ff0000000000000);
+  const auto exponent = (PackMask::Lanes)((Unsigned)b >> 52);
+  Pack e = from_bits(exponent | 0x4330000000000000) - (0x1p52 + 1023.0);
+  Pack m = from_bits((b & 0x000fffffffffffff) | 0x3ff0000000000000);
   const PackMask high = m > std::numbers::sqrt2;
   m = select(high, m * 0.5, m);
   e = select(high, e + 1.0, e);
-  e = select(tiny, e - 54.0, e);
-  const Pack t = m - 1.0;
+  Pack t = m - 1.0;
+  if constexpr (kSum) {
+    const Pack factor = from_bits((2046 - exponent) << 52);  // m = x factor
+    t = t + lost * select(high, factor * 0.5, factor);
+  } else {
+    e = select(tiny, e - 54.0, e);
+  }
   const Pack tt = t * t;
-  Pack y = t * (tt * detail::polynomial(t, kP) / detail::polynomial(t, kQ));
+  Pack y = t * (tt * polynomial(t, kP) / polynomial(t, kQ));
   y = y - e * 2.121944400546905827679e-4 - 0.5 * tt;
-  Pack out = t + y + e * 0.693359375;
-  out = select(x == 0.0, -std::numeric_limits<double>::infinity(), out);
-  out = select(x < 0.0, std::numeric_limits<double>::quiet_NaN(), out);
-  return select(x < std::numeric_limits<double>::infinity(), out, x);  // and NaN
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  const Pack beyond =
+      select(x == 0.0, -kInfinity, select(x > 0.0, x, std::numeric_limits<double>::quiet_NaN()));
+  return select((x > 0.0) & (x < kInfinity), t + y + e * 0.693359375, beyond);
+}
+}  // namespace detail
+
+ELBO_INLINE Pack exp(const Pack& x) {
+  const auto [n, fraction] = detail::exponential(x);
+  // in two steps, so that neither factor leaves the range
+  const Pack half = detail::nearest(n * 0.5);
+  const Pack y = (1.0 + fraction) * detail::power_of_two(half) * detail::power_of_two(n - half);
+  return select(x == x, y, x);
+}
+ELBO_INLINE Pack expm1(const Pack& x) {
+  const auto [n, fraction] = detail::exponential(x);
+  const Pack inner = minimum(maximum(n, -1022.0), 1022.0);
+  const Pack scale = detail::power_of_two(inner);
+  const Pack y = (scale * fraction + (scale - 1.0)) * detail::power_of_two(maximum(n - inner, 0.0));
+  return select(x == x, y, x);
 }
 
-/// log(1 + x) and what rounding 1 + x lost.
+ELBO_INLINE Pack log(const Pack& x) { return detail::log_of_sum<false>(x, 0.0); }
 ELBO_INLINE Pack log1p(const Pack& x) {
   const Pack u = 1.0 + x;
-  const Pack lost = (x - (u - 1.0)) / u;
-  const Pack plain = log(u);
-  return select((abs(x) < 1e300) & (u > 0.0), plain + lost, plain);
-}
-
-ELBO_INLINE Pack expm1(const Pack& x) {
-  constexpr double kP[] = {1.2617719307481059087798e-4, 3.0299440770744196129956e-2,
-                           9.9999999999999999991025e-1};
-  constexpr double kQ[] = {3.0019850513866445504159e-6, 2.5244834034968410419224e-3,
-                           2.2726554820815502876593e-1, 2.0000000000000000000897e0};
-  const Pack rr = x * x;
-  const Pack p = x * detail::polynomial(rr, kP);
-  const Pack near = 2.0 * (p / (detail::polynomial(rr, kQ) - p));
-  return select(abs(x) < 0.5, near, exp(x) - 1.0);
+  const Pack lost = x - (u - 1.0);
+  return detail::log_of_sum<true>(u, lost);  // where lost is NaN, u is infinite
 }
 
 ELBO_INLINE Pack tanh(const Pack& x) {
@@ -217,17 +239,84 @@ ELBO_INLINE Pack pow(const Pack& x, const Pack& y) {
   if (!any(!plain)) return fast;
   return select(plain, fast, lanewise([](double a, double b) { return std::pow(a, b); }, x, y));
 }
+namespace detail {
+struct SineCosine {
+  Pack sine, cosine;
+};
+/// Of quadrant * pi / 2 + x, |x| <= pi / 4, the quadrant whole: Cephes' polynomials.
+ELBO_INLINE SineCosine sincos_reduced(const Pack& quadrant, const Pack& x) {
+  constexpr double kSine[] = {1.58962301576546568060e-10, -2.50507477628578072866e-8,
+                              2.75573136213857245213e-6,  -1.98412698295895385996e-4,
+                              8.33333333332211858878e-3,  -1.66666666666666307295e-1};
+  constexpr double kCosine[] = {-1.13585365213876817300e-11, 2.08757008419747316778e-9,
+                                -2.75573141792967388112e-7,  2.48015872888517045348e-5,
+                                -1.38888888888730564116e-3,  4.16666666666665929218e-2};
+  const Pack z = x * x;
+  const Pack s = x + x * z * polynomial(z, kSine);
+  const Pack c = 1.0 - 0.5 * z + z * z * polynomial(z, kCosine);
+  const PackMask::Lanes q = bits(quadrant + 0x1.8p52);  // its low bits, in two's complement
+  const PackMask odd((q & 1) != 0);
+  const PackMask::Lanes sine_sign = (q & 2) << 62, cosine_sign = ((q + 1) & 2) << 62;
+  return {from_bits(bits(select(odd, c, s)) ^ sine_sign),
+          from_bits(bits(select(odd, s, c)) ^ cosine_sign)};
+}
+/// Whether Cody and Waite's reduction in three parts keeps all digits.
+ELBO_INLINE PackMask moderate(const Pack& x) { return abs(x) < 1e6; }
+ELBO_INLINE SineCosine sincos(const Pack& x) {
+  const Pack n = nearest(x * (2 / std::numbers::pi));
+  const Pack r = ((x - n * (2 * 7.85398125648498535156e-1)) - n * (2 * 3.77489470793079817668e-8)) -
+                 n * (2 * 2.69515142907905952645e-15);
+  return sincos_reduced(n, r);
+}
+}  // namespace detail
+
+/// The sine and cosine of 2 pi u, 0 <= u <= 1.
+ELBO_INLINE void sincos_turns(const Pack& u, Pack* sine, Pack* cosine) {
+  const Pack quadrant = detail::nearest(4.0 * u);
+  const auto both =
+      detail::sincos_reduced(quadrant, (u - 0.25 * quadrant) * (2 * std::numbers::pi));
+  *sine = both.sine;
+  *cosine = both.cosine;
+}
 ELBO_INLINE Pack sin(const Pack& x) {
-  return lanewise([](double t) { return std::sin(t); }, x);
+  const Pack fast = detail::sincos(x).sine;
+  const PackMask plain = detail::moderate(x);
+  if (!any(!plain)) return fast;
+  return select(plain, fast, lanewise([](double t) { return std::sin(t); }, x));
 }
 ELBO_INLINE Pack cos(const Pack& x) {
-  return lanewise([](double t) { return std::cos(t); }, x);
+  const Pack fast = detail::sincos(x).cosine;
+  const PackMask plain = detail::moderate(x);
+  if (!any(!plain)) return fast;
+  return select(plain, fast, lanewise([](double t) { return std::cos(t); }, x));
 }
 ELBO_INLINE Pack tan(const Pack& x) {
-  return lanewise([](double t) { return std::tan(t); }, x);
+  const auto both = detail::sincos(x);
+  const Pack fast = both.sine / both.cosine;
+  const PackMask plain = detail::moderate(x);
+  if (!any(!plain)) return fast;
+  return select(plain, fast, lanewise([](double t) { return std::tan(t); }, x));
 }
+/// Reduction to |x| <= tan(pi / 8), then the rational form of Cephes.
 ELBO_INLINE Pack atan(const Pack& x) {
-  return lanewise([](double t) { return std::atan(t); }, x);
+  constexpr double kP[] = {-8.750608600031904122785e-1, -1.615753718733365076637e1,
+                           -7.500855792314704667340e1, -1.228866684490136173410e2,
+                           -6.485021904942025371773e1};
+  constexpr double kQ[] = {1.0,
+                           2.485846490142306297962e1,
+                           1.650270098316988542046e2,
+                           4.328810604912902668951e2,
+                           4.853903996359136964868e2,
+                           1.945506571482613964425e2};
+  constexpr double kRest = 6.123233995736765886130e-17;  // of pi / 2
+  const Pack size = abs(x);
+  const PackMask far = size > 2.41421356237309504880, middle = size > 0.66;
+  const Pack t = select(far, -1.0 / size, select(middle, (size - 1.0) / (size + 1.0), size));
+  const Pack z = t * t;
+  const Pack correction = z * detail::polynomial(z, kP) / detail::polynomial(z, kQ);
+  const Pack y = select(far, std::numbers::pi / 2, select(middle, std::numbers::pi / 4, 0.0)) +
+                 (t * correction + t + select(far, kRest, select(middle, 0.5 * kRest, 0.0)));
+  return select(x < 0.0, -y, y);
 }
 ELBO_INLINE Pack erf(const Pack& x) {
   return lanewise([](double t) { return std::erf(t); }, x);

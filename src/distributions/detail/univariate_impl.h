@@ -13,6 +13,8 @@ namespace elbo {
 namespace detail {
 
 using math::exp;
+using math::maximum;
+using math::minimum;
 using math::select;
 
 template <class Law>
@@ -39,7 +41,6 @@ ELBO_LAW_METHOD(Entropy, entropy, false)
 ELBO_LAW_METHOD(Mean, mean, false)
 ELBO_LAW_METHOD(Variance, variance, false)
 ELBO_LAW_METHOD(Mode, mode, false)
-ELBO_LAW_METHOD(Draw, draw, true)
 ELBO_LAW_METHOD(Valid, valid, false)
 ELBO_LAW_METHOD(Lower, lower, false)
 ELBO_LAW_METHOD(Upper, upper, false)
@@ -54,8 +55,17 @@ template <class F, size_t N>
 inline constexpr bool kHas = callable<F>(std::make_index_sequence<N>{});
 
 template <class Law>
-inline constexpr bool kSamples = requires(Noise::Stream& stream, const double* parameters) {
+inline constexpr bool kSamples = requires(Noise::Stream<double>& stream, const double* parameters) {
   Law::sample(stream, parameters);
+};
+template <class Law>
+inline constexpr bool kSamplesPacks = requires(Noise::Stream<math::Pack>& stream,
+                                               const math::Pack* parameters) {
+  Law::sample(stream, parameters);
+};
+template <class Law>
+inline constexpr bool kHasImplicit = requires {
+  &Law::template implicit<Dual<1>>;
 };
 template <class Law>
 inline constexpr bool kFromNormal = requires {
@@ -67,18 +77,56 @@ inline constexpr bool kDiscrete =
     Law::kSupport == Constraint::Kind::kPositiveCount ||
     Law::kSupport == Constraint::Kind::kIntegerInterval;
 
+template <class Law>
+inline constexpr Inside kInside =
+    Law::kSupport == Constraint::Kind::kPositive               ? Inside::kPositive
+    : Law::kSupport == Constraint::Kind::kUnitInterval         ? Inside::kUnitInterval
+    : Law::kSupport == Constraint::Kind::kReal&& kSamples<Law> ? Inside::kFinite
+                                                               : Inside::kAnywhere;
+/// The bounds of `kInside` in a dtype.
+template <class Law>
+Bounds bounds_of(at::ScalarType type) {
+  return bounds(kInside<Law>, type == at::kDouble);
+}
+
+/// Law::draw, held inside the support.
+template <class Law>
+struct Draw {
+  static constexpr bool kHot = true;
+  static constexpr Inside kInside = detail::kInside<Law>;
+  template <class... T, class L = Law>
+  ELBO_INLINE auto operator()(const T&... arguments) const -> decltype(L::draw(arguments...)) {
+    if constexpr (kInside == Inside::kAnywhere) {
+      return L::draw(arguments...);
+    } else {
+      using V = decltype(L::draw(arguments...));
+      const V z = L::draw(arguments...);
+      if constexpr (std::is_same_v<V, at::Tensor>) {
+        const Bounds held = bounds_of<Law>(z.scalar_type());
+        return z.clamp(held.lower, held.upper);
+      } else {
+        constexpr Bounds kHeld = bounds(kInside, true);
+        return minimum(maximum(z, V(kHeld.lower)), V(kHeld.upper));
+      }
+    }
+  }
+};
+
 /// z itself, whose slope along a parameter is -(dF/dparameter) / p.
 template <class Law>
 struct Implicit {
   static constexpr bool kHot = true;
+  static constexpr bool kIsFirst = true;
   template <class V, class... P>
   requires(std::is_same_v<V, double> || std::is_same_v<V, math::Pack>) ELBO_INLINE V operator()(
       const V& z, const P&...) const {
     return z;
   }
   template <int N, class S, class... P>
-  requires requires(const Dual<N, S>& x) { Law::cdf(x, P{}...); }
-  ELBO_INLINE Dual<N, S> operator()(const Dual<N, S>& z, const P&... parameters) const {
+  requires(
+      requires(const Dual<N, S>& x) { Law::implicit(x, P{}...); } ||
+      requires(const Dual<N, S>& x) { Law::cdf(x, P{}...); }) ELBO_INLINE Dual<N, S>
+  operator()(const Dual<N, S>& z, const P&... parameters) const {
     if constexpr (requires { Law::implicit(z, parameters...); }) {
       return Law::implicit(Dual<N, S>(z.value), parameters...);
     } else {
@@ -89,26 +137,12 @@ struct Implicit {
   }
   template <class... P>
   at::Tensor operator()(const at::Tensor& z, const P&... parameters) const {
+    if constexpr (requires { Law::implicit(z, parameters...); })
+      return Law::implicit(z, parameters...);
     const auto f = Law::cdf(z, parameters...);
     return z - (f - f.detach()) / Law::log_prob(z, parameters...).detach().exp();
   }
 };
-
-/// Draws that rounding put on the edge of the support, or beyond the largest number, moved to the
-/// nearest number inside: there would be no density there.
-template <class Law>
-at::Tensor inside(const at::Tensor& z) {
-  const bool wide = z.scalar_type() == at::kDouble;
-  const double tiny = wide ? 2.3e-308 : 1.2e-38;
-  if constexpr (Law::kSupport == Constraint::Kind::kPositive)
-    return z.clamp(tiny, wide ? 1.79e308 : 3.4e38);
-  else if constexpr (Law::kSupport == Constraint::Kind::kUnitInterval)
-    return z.clamp(tiny, wide ? 1 - 0x1p-53 : 1 - 0x1p-24);
-  else if constexpr (Law::kSupport == Constraint::Kind::kReal && kSamples<Law>)
-    return z.clamp(wide ? -1.79e308 : -3.4e38, wide ? 1.79e308 : 3.4e38);
-  else
-    return z;
-}
 
 [[noreturn]] inline void unsupported(const char* law, const char* method) {
   throw UnsupportedError(fmt::format("{}: no {} in closed form", law, method));
@@ -226,7 +260,7 @@ at::Tensor Univariate<Self, Law>::from_noise(const Noise& noise, at::IntArrayRef
     std::vector<at::Tensor> arguments = {detail::kFromNormal<Law> ? noise.normal(full, options)
                                                                   : noise.uniform(full, options)};
     arguments.insert(arguments.end(), parameters_.begin(), parameters_.end());
-    return detail::inside<Law>(evaluate(formula<detail::Draw<Law>, kArity + 1, true>(), arguments));
+    return evaluate(formula<detail::Draw<Law>, kArity + 1, true>(), arguments);
   }
   detail::unsupported(Law::kName, "draw");
 }
@@ -235,9 +269,20 @@ template <class Self, class Law>
 at::Tensor Univariate<Self, Law>::sample(const Noise& noise, at::IntArrayRef shape) const {
   const at::NoGradGuard no_grad;
   if constexpr (detail::kHas<detail::Draw<Law>, kArity + 1>) {
-    return from_noise(noise, shape);
+    using Numbers = Noise::Numbers;
+    return noise.draw(formula<detail::Draw<Law>, kArity + 1, true>(),
+                      detail::kFromNormal<Law> ? Numbers::kNormal : Numbers::kUniform,
+                      this->extended_shape(shape), parameters_);
   } else if constexpr (detail::kSamples<Law>) {
-    return detail::inside<Law>(noise.draw(Law::sample, this->extended_shape(shape), parameters_));
+    const auto full = this->extended_shape(shape);
+    at::Tensor z;
+    if constexpr (detail::kSamplesPacks<Law>)
+      z = noise.draw(pack_sampler<Law>(), full, parameters_);
+    else
+      z = noise.draw(Law::sample, full, parameters_);
+    if constexpr (detail::kInside<Law> == Inside::kAnywhere) return z;
+    const Bounds held = detail::bounds_of<Law>(z.scalar_type());
+    return z.clamp_(held.lower, held.upper);
   } else {
     detail::unsupported(Law::kName, "sample");
   }
@@ -247,7 +292,7 @@ template <class Self, class Law>
 at::Tensor Univariate<Self, Law>::rsample(const Noise& noise, at::IntArrayRef shape) const {
   if constexpr (detail::kDiscrete<Law>) {
     detail::unsupported(Law::kName, "rsample");
-  } else if constexpr (detail::kHas<detail::Draw<Law>, kArity + 1>) {
+  } else if constexpr (detail::kHas<detail::Draw<Law>, kArity + 1> && !detail::kHasImplicit<Law>) {
     return from_noise(noise, shape);
   } else if constexpr (detail::kHas<detail::Cdf<Law>, kArity + 1>) {
     std::vector<at::Tensor> arguments = {sample(noise, shape)};

@@ -8,7 +8,7 @@
 #include <cmath>
 #include <limits>
 
-#include "elbo/distributions/beta.h"
+#include "elbo/distributions/gamma.h"
 #include "elbo/kernels/elementwise.h"
 #include "elbo/kernels/math.h"
 
@@ -235,9 +235,12 @@ struct ImplicitLogGamma {
   }
 };
 
-double log_standard(Noise::Stream& stream, const double* concentration) {
-  return laws::Beta::log_gamma(stream, *concentration);
-}
+struct LogGamma {
+  template <class V>
+  ELBO_INLINE static V sample(Noise::Stream<V>& stream, const V* concentration) {
+    return laws::Gamma::log_standard(stream, *concentration);
+  }
+};
 
 }  // namespace
 
@@ -252,7 +255,7 @@ at::Tensor digamma_ratio(const at::Tensor& a, const at::Tensor& h) {
 at::Tensor log_gamma_draws(const Noise& noise, at::IntArrayRef shape,
                            const at::Tensor& concentration) {
   const auto a = concentration.to(at::kCPU, at::kDouble);
-  const auto l = noise.draw(log_standard, shape, {a});
+  const auto l = noise.draw(pack_sampler<LogGamma>(), shape, {a});
   // On the CPU, for the incomplete gamma function has no form on other devices.
   return evaluate(formula<ImplicitLogGamma, 2>(), {l, a}).to(concentration.device());
 }
