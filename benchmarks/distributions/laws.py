@@ -94,6 +94,9 @@ def make(name):
         "Reciprocal": (lambda a, b: ByInverse(
             lambda u, a, b: a * (b / a) ** u,
             lambda x, a, b: -(x * (b / a).log()).log(), a, b), [0.5, 8], "composition"),
+        "LogLogistic": (lambda s, k: D.TransformedDistribution(logistic(s.log(), 1 / k),
+                                                               [T.ExpTransform()], **V),
+                        [2, 3], "torch.Uniform, logit, affine, exp"),
         "Triangular": (lambda a, c, b: ByInverse(
             lambda u, a, c, b: torch.where(u < (c - a) / (b - a), a + (u * (b - a) * (c - a)).sqrt(),
                                            b - ((1 - u) * (b - a) * (b - c)).sqrt()),

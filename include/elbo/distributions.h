@@ -28,6 +28,7 @@
 #include "elbo/distributions/kumaraswamy.h"
 #include "elbo/distributions/laplace.h"
 #include "elbo/distributions/lkj_cholesky.h"
+#include "elbo/distributions/log_logistic.h"
 #include "elbo/distributions/log_normal.h"
 #include "elbo/distributions/logistic.h"
 #include "elbo/distributions/low_rank_multivariate_normal.h"
