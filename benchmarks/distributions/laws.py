@@ -25,14 +25,17 @@ V = {"validate_args": False}
 
 
 class ByInverse:
-    """A law PyTorch lacks: its inverse CDF at uniform draws, its density written out."""
+    """A law PyTorch lacks: a function of uniform draws, its density written out."""
 
-    def __init__(self, icdf, log_prob, *p):
-        self.icdf, self.density, self.p = icdf, log_prob, p
-        self.has_rsample = True
+    def __init__(self, icdf, log_prob, *p, has_rsample=True):
+        self.icdf, self.density, self.p, self.has_rsample = icdf, log_prob, p, has_rsample
 
     def rsample(self):
         return self.icdf(torch.rand_like(self.p[0]), *self.p)
+
+    def sample(self):
+        with torch.no_grad():
+            return self.rsample()
 
     def log_prob(self, x):
         return self.density(x, *self.p)
@@ -46,6 +49,30 @@ def logistic(loc, scale):
     base = D.TransformedDistribution(U(torch.zeros_like(loc), torch.ones_like(loc), **V),
                                      [T.SigmoidTransform().inv], **V)
     return affine(base, loc, scale)
+
+
+def discretized_logistic(loc, scale, levels):
+    def log_prob(x, loc, scale, levels):
+        upper = torch.where(x >= levels - 1, torch.ones(()), torch.sigmoid((x + 0.5 - loc) / scale))
+        lower = torch.where(x <= 0, torch.zeros(()), torch.sigmoid((x - 0.5 - loc) / scale))
+        return (upper - lower).log()
+
+    def draw(u, loc, scale, levels):
+        return torch.minimum((loc + scale * torch.logit(u)).round().clamp_min(0), levels - 1)
+
+    return ByInverse(draw, log_prob, loc, scale, levels, has_rsample=False)
+
+
+def zero_inflated(gate, total_count, probs):
+    law = D.NegativeBinomial(total_count, probs, **V)
+
+    def log_prob(x, gate, *_):
+        density = law.log_prob(x)
+        return torch.where(x == 0, (gate + (1 - gate) * density.exp()).log(),
+                           (1 - gate).log() + density)
+
+    return ByInverse(lambda u, gate, *_: torch.where(u < gate, torch.zeros(()), law.sample()),
+                     log_prob, gate, total_count, probs, has_rsample=False)
 
 
 def make(name):
@@ -97,6 +124,9 @@ def make(name):
         "LogLogistic": (lambda s, k: D.TransformedDistribution(logistic(s.log(), 1 / k),
                                                                [T.ExpTransform()], **V),
                         [2, 3], "torch.Uniform, logit, affine, exp"),
+        "DiscretizedLogistic": (discretized_logistic, [4, 2, 10], "composition"),
+        "ZeroInflatedNegativeBinomial": (zero_inflated, [0.2, 5, 0.4],
+                                         "torch.NegativeBinomial and a gate"),
         "Triangular": (lambda a, c, b: ByInverse(
             lambda u, a, c, b: torch.where(u < (c - a) / (b - a), a + (u * (b - a) * (c - a)).sqrt(),
                                            b - ((1 - u) * (b - a) * (b - c)).sqrt()),
