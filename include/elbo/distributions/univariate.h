@@ -8,7 +8,7 @@
 //   icdf(u, parameters...)
 //   entropy, mean, variance, mode    of (parameters...)
 //   draw(u, parameters...)           a draw from u, uniform on (0, 1), or normal if kFromNormal
-//   sample(stream, parameters)       or a draw by rejection, in double
+//   sample(stream, parameters)       or a draw by rejection, of a double or, as a template, of a pack
 //   implicit(z, parameters...)       a draw z as a function of the parameters and of noise found
 //   from
 //                                    z: its slopes, where those of draw or the cdf take longer
