@@ -8,9 +8,9 @@
 //   icdf(u, parameters...)
 //   entropy, mean, variance, mode    of (parameters...)
 //   draw(u, parameters...)           a draw from u, uniform on (0, 1), or normal if kFromNormal
-//   sample(stream, parameters)       or a draw by rejection: of doubles, or a template for packs too
-//   implicit(z, parameters...)       a draw z by the parameters and noise found from z: its slopes,
-//                                    where those of draw or of the cdf take longer
+//   sample(stream, parameters)       or a draw by rejection, of doubles or also of packs
+//   implicit(z, parameters...)       a draw z by the parameters and the noise found from z, where
+//                                    its slopes so are less work than by draw or by the cdf
 //   valid(parameters...)             what they must fulfil together, said by kRequirement
 //
 // Methods that a law does not have throw UnsupportedError. Draws of a continuous law by rejection
