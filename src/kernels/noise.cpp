@@ -94,11 +94,20 @@ ELBO_INLINE Pack unit(const PackMask::Lanes& high, const PackMask::Lanes& low) {
 // the rounds of one wait for one another.
 constexpr int64_t kTile = 8;
 
-template <class Machine>
-ELBO_INLINE void words_of(const Counter* counters, uint64_t key, Words* out) {
-  Machine::philox(counters, key, out[0]);
-  Machine::philox(counters + Pack::kLanes, key, out[1]);
-}
+/// `Tile::store` gives the numbers of one pack of counters.
+template <class Tile>
+struct TileOf {
+  template <class Machine>
+  ELBO_INLINE static void make(const Counter* counters, uint64_t key, double* out) {
+    Words words[kTile / Pack::kLanes];
+    for (int64_t i = 0; i < kTile / Pack::kLanes; ++i)
+      Machine::philox(counters + i * Pack::kLanes, key, words[i]);
+    for (const Words& w : words) {
+      Tile::store(w, out);
+      out += Tile::kEach * Pack::kLanes;
+    }
+  }
+};
 ELBO_INLINE void store_pairs(const Pack& first, const Pack& second, double* out) {
   for (int lane = 0; lane < Pack::kLanes; ++lane) {
     out[2 * lane] = first.v[lane];
@@ -106,47 +115,27 @@ ELBO_INLINE void store_pairs(const Pack& first, const Pack& second, double* out)
   }
 }
 
-struct Uniforms {
+struct Uniforms : TileOf<Uniforms> {
   static constexpr int kEach = 2;
-  template <class Machine>
-  ELBO_INLINE static void make(const Counter* counters, uint64_t key, double* out) {
-    Words words[2];
-    words_of<Machine>(counters, key, words);
-    for (const Words& w : words) {
-      store_pairs(unit(w[0], w[1]), unit(w[2], w[3]), out);
-      out += kEach * Pack::kLanes;
-    }
+  ELBO_INLINE static void store(const Words& w, double* out) {
+    store_pairs(unit(w[0], w[1]), unit(w[2], w[3]), out);
   }
 };
-struct Normals {
+struct Normals : TileOf<Normals> {
   static constexpr int kEach = 2;
-  template <class Machine>
-  ELBO_INLINE static void make(const Counter* counters, uint64_t key, double* out) {
-    Words words[2];
-    words_of<Machine>(counters, key, words);
-    for (const Words& w : words) {
-      const Pack radius = sqrt(-2.0 * log(unit(w[0], w[1])));
-      Pack sine, cosine;
-      math::sincos_turns(unit(w[2], w[3]), &sine, &cosine);
-      store_pairs(radius * cosine, radius * sine, out);  // Box and Muller
-      out += kEach * Pack::kLanes;
-    }
+  ELBO_INLINE static void store(const Words& w, double* out) {
+    const Pack radius = sqrt(-2.0 * log(unit(w[0], w[1])));
+    Pack sine, cosine;
+    math::sincos_turns(unit(w[2], w[3]), &sine, &cosine);
+    store_pairs(radius * cosine, radius * sine, out);  // Box and Muller
   }
 };
 /// On (0, 1) with 32 bits.
-struct CoarseUniforms {
+struct CoarseUniforms : TileOf<CoarseUniforms> {
   static constexpr int kEach = 4;
-  template <class Machine>
-  ELBO_INLINE static void make(const Counter* counters, uint64_t key, double* out) {
-    Words words[2];
-    words_of<Machine>(counters, key, words);
-    for (const Words& w : words) {
-      for (int lane = 0; lane < Pack::kLanes; ++lane)
-        for (size_t k = 0; k < 4; ++k)
-          out[lane * kEach + static_cast<int>(k)] =
-              (static_cast<double>(w[k][lane]) + 0.5) * 0x1p-32;
-      out += kEach * Pack::kLanes;
-    }
+  ELBO_INLINE static void store(const Words& w, double* out) {
+    for (int lane = 0; lane < Pack::kLanes; ++lane)
+      for (size_t k = 0; k < 4; ++k) *out++ = (static_cast<double>(w[k][lane]) + 0.5) * 0x1p-32;
   }
 };
 /// Two uniform packs from the first four counters.
