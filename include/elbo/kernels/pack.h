@@ -31,8 +31,10 @@ inline bool has_avx2() {
 // Both types have copy constructors of their own, and so are passed in memory: a convention that
 // does not depend on the instruction set, for code compiled for AVX2 that calls code that is not.
 
+// Nor do their alignments depend on it: without AVX the compiler's own would be 16.
+
 /// The lanes of a comparison: all bits set, or none.
-struct PackMask {
+struct alignas(32) PackMask {
   typedef int64_t Lanes __attribute__((vector_size(32)));
   Lanes v;
 
@@ -44,7 +46,7 @@ struct PackMask {
   }
 };
 
-struct Pack {
+struct alignas(32) Pack {
   static constexpr int kLanes = 4;
   typedef double Lanes __attribute__((vector_size(32)));
   Lanes v;
