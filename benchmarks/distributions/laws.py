@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
-"""rsample + log_prob + backward of every law beside PyTorch's, float32, all parameters of N elements
-wanting gradients and no validation: a block of repetitions by elbo and one by PyTorch in turn, the
-ratio of the blocks' medians, the median of those ratios and its 95 % interval by bootstrap.
+"""rsample + log_prob + backward of every law beside PyTorch's, float32, all parameters wanting
+gradients and no validation: a block of repetitions by elbo and one by PyTorch in turn, the ratio of
+the blocks' medians, the median of those ratios and its 95 % interval by bootstrap. Parameters of
+laws on the line have N elements each; draws of laws over vectors (of 10) and matrices (10 x 10)
+have N in all. Where PyTorch has no rsample both sample.
 
     laws.py BUILD_DIR [--laws Normal,Gamma] [--threads 2] [--elements 1000000] [--pairs 15]
 
@@ -75,8 +77,104 @@ def zero_inflated(gate, total_count, probs):
                      log_prob, gate, total_count, probs, has_rsample=False)
 
 
+DIM, RANK = 10, 3
+
+
+def vectors(n):
+    return (torch.arange(1.0, DIM + 1) / DIM).repeat(n // DIM, 1)
+
+
+def lower():
+    return torch.eye(DIM) + 0.1 * torch.ones(DIM, DIM).tril(-1)
+
+
+def lowers(n):
+    return lower().repeat(n // DIM ** 2, 1, 1)
+
+
+class StudentT:
+    """Student's t over vectors: a normal vector over the root of a mean of squares."""
+
+    has_rsample = True
+
+    def __init__(self, df, loc, scale_tril):
+        self.df, self.loc, self.scale_tril = df, loc, scale_tril
+        self.normal = D.MultivariateNormal(torch.zeros_like(loc), scale_tril=scale_tril, **V)
+
+    def rsample(self):
+        z = self.normal.rsample()
+        w = D.Chi2(self.df.expand(z.shape[:-1]), **V).rsample() / self.df
+        return self.loc + z * w.rsqrt().unsqueeze(-1)
+
+    def log_prob(self, x):
+        df, d = self.df, x.shape[-1]
+        white = torch.linalg.solve_triangular(self.scale_tril, (x - self.loc).T, upper=False)
+        return (torch.lgamma(0.5 * (df + d)) - torch.lgamma(0.5 * df) - 0.5 * d * (np.pi * df).log()
+                - self.scale_tril.diagonal().log().sum()
+                - 0.5 * (df + d) * torch.log1p(white.square().sum(0) / df))
+
+
+class Spherical:
+    """A uniform direction times the radius of a normal vector."""
+
+    has_rsample = True
+
+    def __init__(self, loc, scale_tril):
+        self.loc, self.scale_tril = loc, scale_tril
+        self.normal = D.MultivariateNormal(loc, scale_tril=scale_tril, **V)
+
+    def rsample(self):
+        z = torch.randn_like(self.loc)
+        r = D.Chi2(torch.full(z.shape[:-1], float(DIM)), **V).sample().sqrt()
+        y = r.unsqueeze(-1) * z / z.norm(dim=-1, keepdim=True)
+        return self.loc + y @ self.scale_tril.T
+
+    def log_prob(self, x):
+        return self.normal.log_prob(x)
+
+
+# Laws over vectors and matrices: (constructor, parameters of N elements, what stands beside).
+# laws.cpp has their like.
+SHAPED = {
+    "Categorical": (lambda p: D.Categorical(p, **V), lambda n: [vectors(n)]),
+    "OneHotCategorical": (lambda p: D.OneHotCategorical(p, **V), lambda n: [vectors(n)]),
+    "Multinomial": (lambda p: D.Multinomial(20, p, **V), lambda n: [vectors(n)]),
+    "Dirichlet": (lambda a: D.Dirichlet(a, **V), lambda n: [vectors(n)]),
+    "RelaxedBernoulli": (lambda t, p: D.RelaxedBernoulli(t, p, **V),
+                         lambda n: [torch.tensor(0.7), torch.full((n,), 0.3)]),
+    "RelaxedOneHotCategorical": (lambda t, p: D.RelaxedOneHotCategorical(t, p, **V),
+                                 lambda n: [torch.tensor(0.7), vectors(n)]),
+    "MultivariateNormal": (lambda m, s: D.MultivariateNormal(m, scale_tril=s, **V),
+                           lambda n: [vectors(n), lower()]),
+    "MultivariateNormal/each": (lambda m, s: D.MultivariateNormal(m, scale_tril=s, **V),
+                                lambda n: [vectors(n // DIM), lowers(n)]),
+    "LowRankMultivariateNormal": (lambda m, w, d: D.LowRankMultivariateNormal(m, w, d, **V),
+                                  lambda n: [vectors(n),
+                                             torch.full((DIM, RANK), 0.5) + torch.eye(DIM, RANK),
+                                             torch.full((DIM,), 0.3)]),
+    "MultivariateStudentT": (StudentT, lambda n: [torch.tensor(5.0), vectors(n), lower()],
+                             "torch.MultivariateNormal, Chi2"),
+    "Elliptical": (Spherical, lambda n: [vectors(n), lower()], "composition"),
+    "Wishart": (lambda df, s: D.Wishart(df, scale_tril=s, **V),
+                lambda n: [torch.full((n // DIM ** 2,), 12.5), lowers(n)]),
+    "LKJCholesky": (lambda c: D.LKJCholesky(DIM, c, **V),
+                    lambda n: [torch.full((n // DIM ** 2,), 1.5)]),
+    "MixtureSameFamily": (lambda w, m, s: D.MixtureSameFamily(D.Categorical(w, **V),
+                                                              D.Normal(m, s, **V), **V),
+                          lambda n: [vectors(n), vectors(n), vectors(n)]),
+    "Independent": (lambda m, s: D.Independent(D.Normal(m, s, **V), 1, **V),
+                    lambda n: [vectors(n), vectors(n)]),
+    "TransformedDistribution": (lambda m, s: D.TransformedDistribution(
+        D.Normal(m, s, **V), [T.SigmoidTransform()], **V),
+        lambda n: [torch.full((n,), 0.5), torch.full((n,), 2.0)]),
+}
+
+
 def make(name):
     """(constructor, parameters, what stands beside the law)"""
+    if name in SHAPED:
+        constructor, leaves, *beside = SHAPED[name]
+        return constructor, leaves, *(beside or ["torch." + name.split("/")[0]])
     t = {
         "Bernoulli": (lambda p: D.Bernoulli(p, **V), [0.3]),
         "Beta": (lambda a, b: D.Beta(a, b, **V), [2.5, 1.5]),
@@ -137,13 +235,19 @@ def make(name):
     return t.get(name)
 
 
+def leaves_of(values, elements):
+    tensors = (values(elements) if callable(values)
+               else [torch.full((elements,), float(v)) for v in values])
+    return [t.requires_grad_() for t in tensors]
+
+
 def torch_block(constructor, values, elements):
     times = [torch_once(constructor, values, elements) for _ in range(UNCOUNTED + COUNTED)]
     return np.median(times[UNCOUNTED:])
 
 
 def torch_once(constructor, values, elements):
-    parameters = [torch.full((elements,), float(v), requires_grad=True) for v in values]
+    parameters = leaves_of(values, elements)
     begin = time.perf_counter()
     law = constructor(*parameters)
     x = law.rsample() if law.has_rsample else law.sample()
@@ -164,7 +268,7 @@ def main():
     torch.set_num_threads(a.threads)
     torch.manual_seed(0)
     names = a.laws.split(",") if a.laws else sorted(
-        {"Bernoulli", "Normal", "Uniform"} | {p.stem for p in (pathlib.Path(__file__).resolve().parents[2] /
+        {"Bernoulli", "Normal", "Uniform"} | set(SHAPED) | {p.stem for p in (pathlib.Path(__file__).resolve().parents[2] /
                          "tests/distributions/fixtures/laws").glob("*.json")})
     server = subprocess.Popen([a.build / "elbo_bench_laws"], stdin=subprocess.PIPE,
                               stdout=subprocess.PIPE, text=True)
@@ -176,8 +280,9 @@ def main():
             print(f"{name}: nothing to stand beside it")
             continue
         constructor, values, beside = made
-        request = (f"{name} {a.threads} {a.elements} {UNCOUNTED} {COUNTED} "
-                   f"{' '.join(map(str, values))}\n")
+        draw = "rsample" if constructor(*leaves_of(values, 1000)).has_rsample else "sample"
+        request = (f"{name} {draw} {a.threads} {a.elements} {UNCOUNTED} {COUNTED} "
+                   f"{'' if callable(values) else ' '.join(map(str, values))}\n")
 
         def elbo_block():
             server.stdin.write(request)

@@ -61,22 +61,21 @@ at::Tensor Elliptical::covariance_matrix() const {
 }
 
 at::Tensor Elliptical::rsample(const Noise& noise, at::IntArrayRef shape) const {
-  const auto options = loc_.options().dtype(at::kDouble).requires_grad(false);
+  const auto options = loc_.options().requires_grad(false);
   auto full = extended_shape(shape);
   const auto direction = noise.site("direction").normal(full, options);
   full.pop_back();
   const auto radius =
-      radial_->rsample(noise.site("radius"), full, loc_.size(-1), options).unsqueeze(-1);
-  const auto spherical = radius * direction / direction.square().sum(-1, /*keepdim=*/true).sqrt();
-  return (detail::wide(loc_) + detail::times(detail::wide(scale_tril_), spherical))
-      .to(loc_.scalar_type());
+      radial_->rsample(noise.site("radius"), full, loc_.size(-1), options.dtype(at::kDouble));
+  const auto length = direction.square().sum(-1).sqrt();
+  const auto spherical = direction * (radius.to(loc_.scalar_type()) / length).unsqueeze(-1);
+  return loc_ + detail::times(scale_tril_, spherical);
 }
 
 at::Tensor Elliptical::log_prob(const at::Tensor& x) const {
   detail::check_event(name(), x, event_shape());
-  const auto lower = detail::wide(scale_tril_);
-  const auto white = detail::solve_lower(lower, detail::wide(x) - detail::wide(loc_));
-  return (radial_->log_density(white.square().sum(-1), loc_.size(-1)) - detail::log_det(lower))
+  const auto squared = detail::squared_distance(x, loc_, scale_tril_);
+  return (radial_->log_density(squared, loc_.size(-1)) - detail::log_det(detail::wide(scale_tril_)))
       .to(loc_.scalar_type());
 }
 

@@ -4,7 +4,10 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <array>
+
 #include "distributions/detail/vectors.h"
+#include "elbo/kernels/eventwise.h"
 
 namespace elbo {
 namespace {
@@ -22,6 +25,61 @@ at::Tensor capacitance_tril(const at::Tensor& factor, const at::Tensor& diag) {
 at::Tensor half_log_det_covariance(const at::Tensor& capacitance, const at::Tensor& diag) {
   return detail::log_det(capacitance) + 0.5 * diag.log().sum(-1);
 }
+
+/// The Mahalanobis distance |x - loc - W m|^2_(D^-1) + |m|^2, m the posterior mean of the hidden
+/// coordinates: a sum, where Woodbury's difference cancels for a small D. Of (x, loc, W, D, M) with
+/// M (x - loc) = m. As m is where it is least, it moves with x, loc, W and D as if m did not.
+struct Distance {
+  static constexpr std::array<int, 5> kEventDims = {1, 1, 2, 1, 2};
+
+  template <class V>
+  ELBO_INLINE static void hidden_and_rest(const V* const* in, int64_t d, int64_t r, V* hidden,
+                                          V* rest) {
+    const V *x = in[0], *loc = in[1], *factor = in[2], *to_hidden = in[4];
+    for (int64_t j = 0; j < r; ++j) {
+      hidden[j] = 0.0;
+      for (int64_t i = 0; i < d; ++i)
+        hidden[j] = hidden[j] + to_hidden[j * d + i] * (x[i] - loc[i]);
+    }
+    for (int64_t i = 0; i < d; ++i) {
+      rest[i] = x[i] - loc[i];
+      for (int64_t j = 0; j < r; ++j) rest[i] = rest[i] - factor[i * r + j] * hidden[j];
+    }
+  }
+  template <class V>
+  ELBO_INLINE static V value(const V* const* in, const int64_t* sizes, V* room) {
+    const int64_t d = sizes[0], r = sizes[2] / d;
+    V *rest = room, *hidden = room + d;
+    hidden_and_rest(in, d, r, hidden, rest);
+    V sum = 0.0;
+    for (int64_t i = 0; i < d; ++i) sum = sum + rest[i] * rest[i] / in[3][i];
+    for (int64_t j = 0; j < r; ++j) sum = sum + hidden[j] * hidden[j];
+    return sum;
+  }
+  template <class V>
+  ELBO_INLINE static void slopes(const V* const* in, const int64_t* sizes, V* room, V* const* out) {
+    const int64_t d = sizes[0], r = sizes[2] / d;
+    V *rest = room, *hidden = room + d;
+    hidden_and_rest(in, d, r, hidden, rest);
+    for (int64_t i = 0; i < d; ++i) {
+      const V scaled = rest[i] / in[3][i];
+      out[0][i] = 2.0 * scaled;
+      out[1][i] = -2.0 * scaled;
+      for (int64_t j = 0; j < r; ++j) out[2][i * r + j] = -2.0 * scaled * hidden[j];
+      out[3][i] = -scaled * scaled;
+    }
+    for (int64_t k = 0; k < sizes[4]; ++k) out[4][k] = 0.0;
+  }
+  static at::Tensor twin(const at::Tensor* a) {
+    const auto factor = detail::wide(a[2]), diag = detail::wide(a[3]);
+    const auto centred = detail::wide(a[0]) - detail::wide(a[1]);
+    const auto projected = detail::times(factor.transpose(-2, -1), centred / diag);
+    const auto hidden =
+        detail::times(detail::inverse_of_product(capacitance_tril(factor, diag)), projected);
+    const auto rest = centred - detail::times(factor, hidden);
+    return (rest.square() / diag).sum(-1) + hidden.square().sum(-1);
+  }
+};
 
 }  // namespace
 
@@ -67,15 +125,16 @@ at::Tensor LowRankMultivariateNormal::rsample(const Noise& noise, at::IntArrayRe
 at::Tensor LowRankMultivariateNormal::log_prob(const at::Tensor& x) const {
   detail::check_event(kName, x, event_shape());
   const auto factor = detail::wide(cov_factor_), diag = detail::wide(cov_diag_);
-  const auto centred = detail::wide(x) - detail::wide(loc_);
   const auto capacitance = capacitance_tril(factor, diag);
-  // With m the posterior mean of the hidden coordinates the Mahalanobis distance is
-  // |x - W m|^2_(D^-1) + |m|^2: a sum, where Woodbury's difference cancels for a small D.
-  const auto projected = detail::times(factor.transpose(-2, -1), centred / diag);
-  const auto inverse = detail::inverse_of_product(capacitance);
-  const auto hidden = detail::times(inverse, projected);
-  const auto rest = centred - detail::times(factor, hidden);
-  const auto distance = (rest.square() / diag).sum(-1) + hidden.square().sum(-1);
+  at::Tensor to_hidden;  // W, D to m; by which the distance does not change to first order
+  {
+    const at::NoGradGuard no_grad;
+    to_hidden = detail::inverse_of_product(capacitance)
+                    .matmul((factor / diag.unsqueeze(-1)).transpose(-2, -1))
+                    .to(loc_.scalar_type());
+  }
+  const auto distance = evaluate(event_formula<Distance>(), {x.to(loc_.scalar_type()), loc_,
+                                                             cov_factor_, cov_diag_, to_hidden});
   const auto normaliser = half_log_det_covariance(capacitance, diag) +
                           kHalfLogTwoPi * static_cast<double>(loc_.size(-1));
   return (-0.5 * distance - normaliser).to(loc_.scalar_type());

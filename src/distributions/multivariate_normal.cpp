@@ -54,11 +54,10 @@ at::Tensor MultivariateNormal::rsample(const Noise& noise, at::IntArrayRef shape
 
 at::Tensor MultivariateNormal::log_prob(const at::Tensor& x) const {
   detail::check_event(kName, x, event_shape());
-  const auto lower = detail::wide(scale_tril_);
-  const auto white = detail::solve_lower(lower, detail::wide(x) - detail::wide(loc_));
-  const auto normaliser =
-      detail::log_det(lower) + kHalfLogTwoPi * static_cast<double>(loc_.size(-1));
-  return (-0.5 * white.square().sum(-1) - normaliser).to(loc_.scalar_type());
+  const auto distance = detail::squared_distance(x, loc_, scale_tril_);
+  const auto normaliser = detail::log_det(detail::wide(scale_tril_)) +
+                          kHalfLogTwoPi * static_cast<double>(loc_.size(-1));
+  return (-0.5 * distance - normaliser).to(loc_.scalar_type());
 }
 
 at::Tensor MultivariateNormal::entropy() const {

@@ -2,12 +2,52 @@
 
 #include <ATen/ATen.h>
 
+#include <array>
+#include <limits>
+
 #include "distributions/detail/vectors.h"
+#include "elbo/kernels/eventwise.h"
+#include "elbo/kernels/math.h"
 
 namespace elbo {
 namespace {
 
 constexpr const char* kName = "OneHotCategorical";
+
+/// The sum of log p where x is 1, of (x, log p).
+struct LogDensity {
+  static constexpr std::array<int, 2> kEventDims = {1, 1};
+
+  template <class V>
+  ELBO_INLINE static auto one_hot(const V* x, int64_t k) {
+    V ones = 0.0, zeros = 0.0;
+    for (int64_t i = 0; i < k; ++i) {
+      ones = ones + math::select(x[i] == 1.0, V(1.0), V(0.0));
+      zeros = zeros + math::select(x[i] == 0.0, V(1.0), V(0.0));
+    }
+    return (ones == 1.0) & (zeros == static_cast<double>(k - 1));
+  }
+  template <class V>
+  ELBO_INLINE static V value(const V* const* in, const int64_t* sizes, V*) {
+    V out = 0.0;
+    for (int64_t i = 0; i < sizes[0]; ++i)
+      out = out + math::select(in[0][i] == 1.0, in[1][i], V(0.0));
+    return math::select(one_hot(in[0], sizes[0]), out, V(-std::numeric_limits<double>::infinity()));
+  }
+  template <class V>
+  ELBO_INLINE static void slopes(const V* const* in, const int64_t* sizes, V*, V* const* out) {
+    const auto possible = one_hot(in[0], sizes[0]);
+    for (int64_t i = 0; i < sizes[0]; ++i) {
+      out[0][i] = 0.0;
+      out[1][i] = math::select(possible & (in[0][i] == 1.0), V(1.0), V(0.0));
+    }
+  }
+  static at::Tensor twin(const at::Tensor* a) {
+    const auto x = detail::wide(a[0]);
+    const auto log_prob = detail::wide(a[1]).masked_fill(x.ne(1), 0).sum(-1);
+    return detail::or_impossible(Constraint(Constraint::Kind::kOneHot).check(x), log_prob);
+  }
+};
 
 Categorical from_log_probs(const at::Tensor& log_probs, const at::Tensor& like) {
   auto given = like;
@@ -29,7 +69,10 @@ OneHotCategorical OneHotCategorical::from_logits(const at::Tensor& logits, Valid
 }
 
 at::Tensor OneHotCategorical::one_hot(const at::Tensor& category) const {
-  return at::one_hot(category, num_categories()).to(logits().scalar_type());
+  auto shape = category.sizes().vec();
+  shape.push_back(num_categories());
+  const auto zeros = at::zeros(shape, logits().options().requires_grad(false));
+  return zeros.scatter(-1, category.unsqueeze(-1), 1);
 }
 
 at::Tensor OneHotCategorical::sample(const Noise& noise, at::IntArrayRef shape) const {
@@ -38,7 +81,9 @@ at::Tensor OneHotCategorical::sample(const Noise& noise, at::IntArrayRef shape) 
 
 at::Tensor OneHotCategorical::log_prob(const at::Tensor& x) const {
   detail::check_event(kName, x, event_shape());
-  return detail::or_impossible(support().check(x), categorical_.log_prob(x.argmax(-1)));
+  const auto& log_probs = logits();
+  return evaluate(event_formula<LogDensity>(), {x.detach().to(log_probs.scalar_type()), log_probs})
+      .to(log_probs.scalar_type());
 }
 
 at::Tensor OneHotCategorical::variance() const {

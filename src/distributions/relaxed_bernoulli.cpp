@@ -5,6 +5,8 @@
 #include <limits>
 
 #include "distributions/detail/vectors.h"
+#include "elbo/kernels/elementwise.h"
+#include "elbo/kernels/math.h"
 
 namespace elbo {
 namespace {
@@ -13,76 +15,107 @@ constexpr const char* kName = "RelaxedBernoulli";
 
 at::Tensor log_odds(const at::Tensor& p) { return p.log() - (-p).log1p(); }
 
-at::Tensor logits_of(const at::Tensor& probs, Validate validate) {
-  if (validate == Validate::kYes)
-    detail::check_parameter(kName, "probs", "in (0, 1)", probs, (probs > 0).logical_and(probs < 1));
-  return log_odds(detail::wide(probs));
-}
-
 /// x where it is in (0, 1), else 1/2.
 at::Tensor inside(const at::Tensor& ok, const at::Tensor& x) {
   return detail::or_filler(ok, x, at::full({}, 0.5, x.options().requires_grad(false)), 0);
 }
 
+/// The logit of what a law was given: probs or logits.
+template <bool kOfLogits, class T>
+ELBO_INLINE T logit_of(const T& given) {
+  using namespace math;
+  if constexpr (kOfLogits)
+    return given;
+  else
+    return log(given) - log1p(-given);
+}
+
+template <bool kOfLogits>
+struct Draw {
+  static constexpr bool kHot = true;
+  static constexpr Inside kInside = Inside::kUnitInterval;
+  template <class T>
+  ELBO_INLINE T operator()(const T& u, const T& temperature, const T& given) const {
+    using namespace math;
+    return sigmoid((logit_of<kOfLogits>(given) + log(u) - log1p(-u)) / temperature);
+  }
+};
+
+template <bool kOfLogits>
+struct LogDensity {
+  static constexpr bool kHot = true;
+  template <class T>
+  ELBO_INLINE T operator()(const T& x, const T& temperature, const T& given) const {
+    using namespace math;
+    const T log_x = log(x), log_rest = log1p(-x);
+    const T t = abs(temperature * (log_x - log_rest) - logit_of<kOfLogits>(given));
+    const T density = log(temperature) - t - 2.0 * log1p(exp(-t)) - log_x - log_rest;
+    return select((x <= 0.0) | (x >= 1.0), -std::numeric_limits<double>::infinity(), density);
+  }
+};
+
 }  // namespace
 
-RelaxedBernoulli::RelaxedBernoulli(FromLogits, at::Tensor temperature, const at::Tensor& logits,
-                                   at::ScalarType type, Validate validate)
-    : DistributionBase(detail::broadcast_shape(kName, temperature.sizes(), logits.sizes()), {}),
-      logits_(detail::wide(logits)) {
-  type = at::promoteTypes(type, temperature.scalar_type());
-  temperature_ = temperature.to(at::isFloatingType(type) ? type : at::kFloat);
+RelaxedBernoulli::RelaxedBernoulli(FromLogits, at::Tensor temperature, at::Tensor logits,
+                                   Validate validate)
+    : RelaxedBernoulli(std::move(temperature), logits, Validate::kNo) {
+  of_logits_ = true;
   if (validate == Validate::kNo) return;
   detail::check_parameter(kName, "temperature", "> 0", temperature_, temperature_ > 0);
-  detail::check_parameter(kName, "logits", "finite", logits_, logits_.isfinite());
+  detail::check_parameter(kName, "logits", "finite", given_, given_.isfinite());
 }
 
 RelaxedBernoulli::RelaxedBernoulli(at::Tensor temperature, const at::Tensor& probs,
                                    Validate validate)
-    : RelaxedBernoulli(FromLogits{}, std::move(temperature), logits_of(probs, validate),
-                       probs.scalar_type(), validate) {}
+    : DistributionBase(detail::broadcast_shape(kName, temperature.sizes(), probs.sizes()), {}),
+      temperature_(std::move(temperature)),
+      given_(probs) {
+  detail::unify({&temperature_, &given_});
+  if (validate == Validate::kNo) return;
+  detail::check_parameter(kName, "probs", "in (0, 1)", probs, (probs > 0).logical_and(probs < 1));
+  detail::check_parameter(kName, "temperature", "> 0", temperature_, temperature_ > 0);
+}
 
 RelaxedBernoulli RelaxedBernoulli::from_logits(at::Tensor temperature, const at::Tensor& logits,
                                                Validate validate) {
-  return {FromLogits{}, std::move(temperature), logits, logits.scalar_type(), validate};
+  return {FromLogits{}, std::move(temperature), logits, validate};
 }
 
-at::Tensor RelaxedBernoulli::probs() const {
-  return logits_.sigmoid().to(temperature_.scalar_type());
+at::Tensor RelaxedBernoulli::wide_logits() const {
+  const auto given = detail::wide(given_);
+  return of_logits_ ? given : log_odds(given);
 }
+
+at::Tensor RelaxedBernoulli::logits() const { return wide_logits().to(given_.scalar_type()); }
+
+at::Tensor RelaxedBernoulli::probs() const { return of_logits_ ? given_.sigmoid() : given_; }
 
 at::Tensor RelaxedBernoulli::standardised(const at::Tensor& y) const {
-  return detail::wide(temperature_) * y - logits_;
+  return detail::wide(temperature_) * y - wide_logits();
 }
 
 at::Tensor RelaxedBernoulli::rsample_logit(const Noise& noise, at::IntArrayRef shape) const {
-  const auto u = noise.uniform(extended_shape(shape), logits_.options().requires_grad(false));
-  return ((logits_ + log_odds(u)) / detail::wide(temperature_)).to(temperature_.scalar_type());
+  const auto logits = wide_logits();
+  const auto u = noise.uniform(extended_shape(shape), logits.options().requires_grad(false));
+  return ((logits + log_odds(u)) / detail::wide(temperature_)).to(temperature_.scalar_type());
 }
 
 at::Tensor RelaxedBernoulli::rsample(const Noise& noise, at::IntArrayRef shape) const {
-  const auto type = temperature_.scalar_type();
-  const double below_one =
-      1 - 0.5 * (type == at::kDouble ? std::numeric_limits<double>::epsilon()
-                                     : static_cast<double>(std::numeric_limits<float>::epsilon()));
-  const auto y = detail::wide(rsample_logit(noise, shape));
-  return detail::positive(y.sigmoid(), type).clamp_max(below_one);
+  const auto u = noise.uniform(extended_shape(shape),
+                               given_.options().dtype(at::kDouble).requires_grad(false));
+  return evaluate(of_logits_ ? formula<Draw<true>, 3, true>() : formula<Draw<false>, 3, true>(),
+                  {u, temperature_, given_});
+}
+
+at::Tensor RelaxedBernoulli::log_prob(const at::Tensor& x) const {
+  return evaluate(of_logits_ ? formula<LogDensity<true>, 3>() : formula<LogDensity<false>, 3>(),
+                  {x.to(given_.scalar_type()), temperature_, given_});
 }
 
 at::Tensor RelaxedBernoulli::log_prob_of_logit(const at::Tensor& y) const {
   const auto t = standardised(detail::wide(y));
   return (detail::wide(temperature_).log() + at::log_sigmoid(t) + at::log_sigmoid(-t))
       .to(temperature_.scalar_type());
-}
-
-at::Tensor RelaxedBernoulli::log_prob(const at::Tensor& x) const {
-  const auto given = detail::wide(x);
-  const auto ok = (given > 0).logical_and(given < 1);
-  const auto safe = inside(ok, given);
-  const auto t = standardised(log_odds(safe));
-  const auto log_density = detail::wide(temperature_).log() + at::log_sigmoid(t) +
-                           at::log_sigmoid(-t) - safe.log() - (-safe).log1p();
-  return detail::or_impossible(ok, log_density).to(temperature_.scalar_type());
 }
 
 at::Tensor RelaxedBernoulli::cdf(const at::Tensor& x) const { return log_cdf(x).exp(); }
@@ -104,7 +137,7 @@ at::Tensor RelaxedBernoulli::log_survival(const at::Tensor& x) const {
 }
 
 at::Tensor RelaxedBernoulli::icdf(const at::Tensor& u) const {
-  return ((logits_ + log_odds(detail::wide(u))) / detail::wide(temperature_))
+  return ((wide_logits() + log_odds(detail::wide(u))) / detail::wide(temperature_))
       .sigmoid()
       .to(temperature_.scalar_type());
 }
@@ -112,7 +145,7 @@ at::Tensor RelaxedBernoulli::icdf(const at::Tensor& u) const {
 DistributionPtr RelaxedBernoulli::expand(at::IntArrayRef batch_shape) const {
   auto out = std::make_shared<RelaxedBernoulli>(*this);
   out->temperature_ = temperature_.expand(batch_shape);
-  out->logits_ = logits_.expand(batch_shape);
+  out->given_ = given_.expand(batch_shape);
   out->set_batch_shape(batch_shape.vec());
   return out;
 }

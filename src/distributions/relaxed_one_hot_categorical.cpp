@@ -2,87 +2,195 @@
 
 #include <ATen/ATen.h>
 
+#include <array>
 #include <cmath>
+#include <limits>
 
 #include "distributions/detail/vectors.h"
+#include "elbo/kernels/elementwise.h"
+#include "elbo/kernels/eventwise.h"
+#include "elbo/kernels/math.h"
 
 namespace elbo {
 namespace {
+
+using math::exp;
+using math::log;
+using math::maximum;
+using math::select;
+
 constexpr const char* kName = "RelaxedOneHotCategorical";
+
+/// The log weight, normalised or not, of what a law was given: probs or logits.
+template <bool kOfLogits, class T>
+ELBO_INLINE T log_weight(const T& given) {
+  if constexpr (kOfLogits)
+    return given;
+  else
+    return log(given);
 }
 
-RelaxedOneHotCategorical::RelaxedOneHotCategorical(FromLogProbs, at::Tensor temperature,
-                                                   const at::Tensor& log_probs, at::ScalarType type,
-                                                   Validate validate)
-    : DistributionBase(detail::broadcast_shape(kName, temperature.sizes(),
-                                               detail::batch_of(kName, "probs", log_probs, 1)),
-                       detail::event_of(kName, "probs", log_probs, 1)),
-      log_probs_(log_probs) {
-  type = at::promoteTypes(type, temperature.scalar_type());
-  temperature_ = temperature.to(at::isFloatingType(type) ? type : at::kFloat);
+/// Of y = log x, from log weights, all in float64.
+at::Tensor density_of_log(const at::Tensor& y, const at::Tensor& log_weights,
+                          const at::Tensor& temperature) {
+  const auto k = static_cast<double>(log_weights.size(-1));
+  const auto scores = log_weights - temperature.unsqueeze(-1) * y;
+  return at::log_softmax(scores, -1).sum(-1) + (k - 1) * temperature.log() + std::lgamma(k);
+}
+
+/// (log weight + g) / temperature, g standard Gumbel
+template <bool kOfLogits>
+struct Score {
+  static constexpr bool kHot = true;
+  template <class T>
+  ELBO_INLINE T operator()(const T& u, const T& given, const T& temperature) const {
+    return (log_weight<kOfLogits>(given) - log(-log(u))) / temperature;
+  }
+};
+
+/// The log density less log Gamma(K), of (x, given, temperature).
+template <bool kOfLogits>
+struct LogDensity {
+  static constexpr std::array<int, 3> kEventDims = {1, 1, 0};
+
+  /// y = log x and the shares p = softmax(log weight - temperature y); whether x is possible.
+  template <class V>
+  ELBO_INLINE static auto shares(const V* const* in, int64_t k, V* y, V* p, V* log_normaliser) {
+    const V *x = in[0], *given = in[1], temperature = in[2][0];
+    V sum = 0.0, least = x[0], largest = -std::numeric_limits<double>::infinity();
+    for (int64_t i = 0; i < k; ++i) {
+      sum = sum + x[i];
+      least = math::minimum(least, x[i]);
+      y[i] = log(x[i]);
+      p[i] = log_weight<kOfLogits>(given[i]) - temperature * y[i];
+      largest = maximum(largest, p[i]);
+    }
+    V total = 0.0;
+    for (int64_t i = 0; i < k; ++i) {
+      p[i] = exp(p[i] - largest);
+      total = total + p[i];
+    }
+    for (int64_t i = 0; i < k; ++i) p[i] = p[i] / total;
+    *log_normaliser = largest + log(total);
+    return (least > 0.0) & (math::abs(sum - 1.0) <= 1e-5);
+  }
+  template <class V>
+  ELBO_INLINE static V value(const V* const* in, const int64_t* sizes, V* room) {
+    const int64_t k = sizes[0];
+    V *y = room, *p = room + k, log_normaliser;
+    const auto possible = shares(in, k, y, p, &log_normaliser);
+    const V temperature = in[2][0];
+    V out = (static_cast<double>(k) - 1.0) * log(temperature);
+    for (int64_t i = 0; i < k; ++i)
+      out = out + (log_weight<kOfLogits>(in[1][i]) - temperature * y[i] - log_normaliser) - y[i];
+    return select(possible, out, V(-std::numeric_limits<double>::infinity()));
+  }
+  template <class V>
+  ELBO_INLINE static void slopes(const V* const* in, const int64_t* sizes, V* room, V* const* out) {
+    const int64_t k = sizes[0];
+    const auto count = static_cast<double>(k);
+    V *y = room, *p = room + k, log_normaliser;
+    const auto possible = shares(in, k, y, p, &log_normaliser);
+    const V temperature = in[2][0];
+    V along_temperature = (count - 1.0) / temperature;
+    for (int64_t i = 0; i < k; ++i) {
+      const V along_score = 1.0 - count * p[i];
+      const V along_x = -(temperature * along_score + 1.0) / in[0][i];
+      const V along_given = kOfLogits ? along_score : along_score / in[1][i];
+      out[0][i] = select(possible, along_x, V(0.0));
+      out[1][i] = select(possible, along_given, V(0.0));
+      along_temperature = along_temperature - along_score * y[i];
+    }
+    out[2][0] = select(possible, along_temperature, V(0.0));
+  }
+  static at::Tensor twin(const at::Tensor* a) {
+    const auto x = detail::wide(a[0]);
+    const auto given = detail::wide(a[1]);
+    const auto ok = detail::on_simplex(x).logical_and((x > 0).all(-1));
+    const auto safe = detail::or_filler(ok, x, at::ones({}, x.options().requires_grad(false)), 1);
+    const auto y = safe.log();
+    const auto density =
+        density_of_log(y, kOfLogits ? given : given.log(), detail::wide(a[2])) - y.sum(-1);
+    return detail::or_impossible(ok, density - std::lgamma(static_cast<double>(x.size(-1))));
+  }
+};
+
+}  // namespace
+
+RelaxedOneHotCategorical::RelaxedOneHotCategorical(FromLogits, at::Tensor temperature,
+                                                   at::Tensor logits, Validate validate)
+    : RelaxedOneHotCategorical(std::move(temperature), logits, Validate::kNo) {
+  of_logits_ = true;
   if (validate == Validate::kNo) return;
   detail::check_parameter(kName, "temperature", "> 0", temperature_, temperature_ > 0);
+  detail::check_parameter(kName, "logits", "finite", given_, given_.isfinite());
 }
 
 RelaxedOneHotCategorical::RelaxedOneHotCategorical(at::Tensor temperature, const at::Tensor& probs,
                                                    Validate validate)
-    : RelaxedOneHotCategorical(FromLogProbs{}, std::move(temperature),
-                               detail::log_of_probs(kName, probs, validate), probs.scalar_type(),
-                               validate) {
-  if (validate == Validate::kYes) detail::check_parameter(kName, "probs", "> 0", probs, probs > 0);
+    : DistributionBase(detail::broadcast_shape(kName, temperature.sizes(),
+                                               detail::batch_of(kName, "probs", probs, 1)),
+                       detail::event_of(kName, "probs", probs, 1)),
+      temperature_(std::move(temperature)),
+      given_(probs) {
+  detail::unify({&temperature_, &given_});
+  if (validate == Validate::kNo) return;
+  detail::check_parameter(kName, "temperature", "> 0", temperature_, temperature_ > 0);
+  detail::check_parameter(kName, "probs", "> 0", probs, probs > 0);
 }
 
 RelaxedOneHotCategorical RelaxedOneHotCategorical::from_logits(at::Tensor temperature,
                                                                const at::Tensor& logits,
                                                                Validate validate) {
-  if (validate == Validate::kYes)
-    detail::check_parameter(kName, "logits", "finite", logits, logits.isfinite());
-  return {FromLogProbs{}, std::move(temperature), detail::log_of_logits(kName, logits, validate),
-          logits.scalar_type(), validate};
+  return {FromLogits{}, std::move(temperature), logits, validate};
 }
 
+at::Tensor RelaxedOneHotCategorical::log_probs() const {
+  return of_logits_ ? detail::log_of_logits(kName, given_, Validate::kNo)
+                    : detail::log_of_probs(kName, given_, Validate::kNo);
+}
+
+at::Tensor RelaxedOneHotCategorical::logits() const { return log_probs().to(given_.scalar_type()); }
+
 at::Tensor RelaxedOneHotCategorical::probs() const {
-  return log_probs_.exp().to(temperature_.scalar_type());
+  return log_probs().exp().to(given_.scalar_type());
 }
 
 at::Tensor RelaxedOneHotCategorical::rsample_log(const Noise& noise, at::IntArrayRef shape) const {
-  const auto u = noise.uniform(extended_shape(shape), log_probs_.options().requires_grad(false));
+  const auto log_weights = log_probs();
+  const auto u = noise.uniform(extended_shape(shape), log_weights.options().requires_grad(false));
   const auto gumbel = -(-u.log()).log();
-  return at::log_softmax((log_probs_ + gumbel) / detail::wide(temperature_).unsqueeze(-1), -1)
-      .to(temperature_.scalar_type());
+  return at::log_softmax((log_weights + gumbel) / detail::wide(temperature_).unsqueeze(-1), -1)
+      .to(given_.scalar_type());
 }
 
 at::Tensor RelaxedOneHotCategorical::rsample(const Noise& noise, at::IntArrayRef shape) const {
-  return detail::positive(detail::wide(rsample_log(noise, shape)).exp(),
-                          temperature_.scalar_type());
-}
-
-at::Tensor RelaxedOneHotCategorical::density_of_log(const at::Tensor& y) const {
-  const auto temperature = detail::wide(temperature_);
-  const auto k = static_cast<double>(log_probs_.size(-1));
-  const auto scores = log_probs_ - temperature.unsqueeze(-1) * y;
-  return at::log_softmax(scores, -1).sum(-1) + (k - 1) * temperature.log() + std::lgamma(k);
+  const auto u = noise.uniform(extended_shape(shape),
+                               given_.options().dtype(at::kDouble).requires_grad(false));
+  const auto scores =
+      evaluate(of_logits_ ? formula<Score<true>, 3, true>() : formula<Score<false>, 3, true>(),
+               {u, given_, temperature_.unsqueeze(-1)});
+  return detail::positive(at::softmax(scores, -1), given_.scalar_type());
 }
 
 at::Tensor RelaxedOneHotCategorical::log_prob_of_log(const at::Tensor& y) const {
   detail::check_event(kName, y, event_shape());
-  return density_of_log(detail::wide(y)).to(temperature_.scalar_type());
+  return density_of_log(detail::wide(y), log_probs(), detail::wide(temperature_))
+      .to(given_.scalar_type());
 }
 
 at::Tensor RelaxedOneHotCategorical::log_prob(const at::Tensor& x) const {
   detail::check_event(kName, x, event_shape());
-  const auto given = detail::wide(x);
-  const auto ok = detail::on_simplex(given).logical_and((given > 0).all(-1));
-  const auto safe =
-      detail::or_filler(ok, given, at::ones({}, given.options().requires_grad(false)), 1);
-  const auto y = safe.log();
-  return detail::or_impossible(ok, density_of_log(y) - y.sum(-1)).to(temperature_.scalar_type());
+  const auto density =
+      evaluate(of_logits_ ? event_formula<LogDensity<true>>() : event_formula<LogDensity<false>>(),
+               {x.to(given_.scalar_type()), given_, temperature_});
+  return (density + std::lgamma(static_cast<double>(given_.size(-1)))).to(given_.scalar_type());
 }
 
 DistributionPtr RelaxedOneHotCategorical::expand(at::IntArrayRef batch_shape) const {
   auto out = std::make_shared<RelaxedOneHotCategorical>(*this);
   out->temperature_ = temperature_.expand(batch_shape);
-  out->log_probs_ = detail::expand_batch(log_probs_, batch_shape, 1);
+  out->given_ = detail::expand_batch(given_, batch_shape, 1);
   out->set_batch_shape(batch_shape.vec());
   return out;
 }

@@ -3,7 +3,6 @@
 #include <ATen/ATen.h>
 #include <ATen/ExpandUtils.h>
 #include <ATen/TensorIterator.h>
-#include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
@@ -11,6 +10,7 @@
 
 #include "elbo/error.h"
 #include "kernels/detail/blocks.h"
+#include "kernels/detail/through_twin.h"
 
 namespace elbo {
 namespace {
@@ -143,21 +143,13 @@ struct Apply : torch::autograd::Function<Apply> {
   static variable_list backward(AutogradContext* context, const variable_list& incoming) {
     const auto& formula = *reinterpret_cast<const Formula*>(context->saved_data["formula"].toInt());
     const auto arguments = context->get_saved_variables();
-    unsigned wanted = 0;
-    for (size_t k = 0; k < arguments.size(); ++k)
-      if (arguments[k].requires_grad()) wanted |= 1u << k;
-    variable_list out(arguments.size() + 1);  // the formula itself has none
-    if (at::GradMode::is_enabled()) {         // derivatives of this derivative will be asked for
-      const auto y = formula.twin(arguments.data());
-      variable_list moving;
-      for (size_t k = 0; k < arguments.size(); ++k)
-        if ((wanted >> k & 1u) != 0) moving.push_back(arguments[k]);
-      const auto found = torch::autograd::grad({y}, moving, {incoming[0].expand_as(y)}, true, true,
-                                               /*allow_unused=*/true);
-      for (size_t k = 0, i = 0; k < arguments.size(); ++k)
-        if ((wanted >> k & 1u) != 0) out[k + 1] = found[i++];
+    const unsigned wanted = detail::wanted_of(arguments);
+    if (at::GradMode::is_enabled()) {  // derivatives of this derivative will be asked for
+      auto out = detail::through_twin(formula.twin, arguments, incoming[0], wanted);
+      out.insert(out.begin(), at::Tensor());  // the formula itself has none
       return out;
     }
+    variable_list out(arguments.size() + 1);
     const auto found = gradients(formula, arguments, incoming[0], wanted);
     for (size_t k = 0, i = 0; k < arguments.size(); ++k)
       if ((wanted >> k & 1u) != 0) out[k + 1] = at::sum_to(found[i++], arguments[k].sizes());

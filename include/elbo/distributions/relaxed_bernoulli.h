@@ -18,7 +18,7 @@ class RelaxedBernoulli final : public DistributionBase<RelaxedBernoulli> {
                                                     Validate validate = Validate::kYes);
 
   [[nodiscard]] const at::Tensor& temperature() const { return temperature_; }
-  [[nodiscard]] at::Tensor logits() const { return logits_.to(temperature_.scalar_type()); }
+  [[nodiscard]] at::Tensor logits() const;
   [[nodiscard]] at::Tensor probs() const;
 
   [[nodiscard]] std::string name() const override { return "RelaxedBernoulli"; }
@@ -39,13 +39,15 @@ class RelaxedBernoulli final : public DistributionBase<RelaxedBernoulli> {
 
  private:
   struct FromLogits {};
-  RelaxedBernoulli(FromLogits, at::Tensor temperature, const at::Tensor& logits,
-                   at::ScalarType type, Validate validate);
+  RelaxedBernoulli(FromLogits, at::Tensor temperature, at::Tensor logits, Validate validate);
+  /// logit p in float64
+  [[nodiscard]] at::Tensor wide_logits() const;
   /// temperature logit x - logits: of the standard logistic law
   [[nodiscard]] at::Tensor standardised(const at::Tensor& y) const;
 
   at::Tensor temperature_;
-  at::Tensor logits_;  // in float64
+  at::Tensor given_;  // probs or logits
+  bool of_logits_ = false;
 };
 
 }  // namespace elbo

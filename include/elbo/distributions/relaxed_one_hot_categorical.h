@@ -21,7 +21,7 @@ class RelaxedOneHotCategorical final : public DistributionBase<RelaxedOneHotCate
 
   [[nodiscard]] const at::Tensor& temperature() const { return temperature_; }
   /// Normalised: log p.
-  [[nodiscard]] at::Tensor logits() const { return log_probs_.to(temperature_.scalar_type()); }
+  [[nodiscard]] at::Tensor logits() const;
   [[nodiscard]] at::Tensor probs() const;
 
   [[nodiscard]] std::string name() const override { return "RelaxedOneHotCategorical"; }
@@ -37,13 +37,15 @@ class RelaxedOneHotCategorical final : public DistributionBase<RelaxedOneHotCate
   [[nodiscard]] at::Tensor log_prob_of_log(const at::Tensor& y) const;
 
  private:
-  struct FromLogProbs {};
-  RelaxedOneHotCategorical(FromLogProbs, at::Tensor temperature, const at::Tensor& log_probs,
-                           at::ScalarType type, Validate validate);
-  [[nodiscard]] at::Tensor density_of_log(const at::Tensor& y) const;
+  struct FromLogits {};
+  RelaxedOneHotCategorical(FromLogits, at::Tensor temperature, at::Tensor logits,
+                           Validate validate);
+  /// Normalised log p in float64.
+  [[nodiscard]] at::Tensor log_probs() const;
 
   at::Tensor temperature_;
-  at::Tensor log_probs_;  // in float64
+  at::Tensor given_;  // probs or logits, as given
+  bool of_logits_ = false;
 };
 
 }  // namespace elbo

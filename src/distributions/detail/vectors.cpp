@@ -5,11 +5,13 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <array>
 #include <cmath>
 #include <limits>
 
 #include "elbo/distributions/gamma.h"
 #include "elbo/kernels/elementwise.h"
+#include "elbo/kernels/eventwise.h"
 #include "elbo/kernels/math.h"
 
 namespace elbo::detail {
@@ -130,6 +132,13 @@ at::Tensor on_columns(at::Tensor matrix, const at::Tensor& vectors, const Operat
 }  // namespace
 
 at::Tensor times(const at::Tensor& matrix, const at::Tensor& vectors) {
+  if (matrix.numel() == matrix.size(-1) * matrix.size(-2)) {
+    const auto one = matrix.reshape({matrix.size(-2), matrix.size(-1)});
+    auto batch = at::infer_size(vectors.sizes().slice(0, static_cast<size_t>(vectors.dim() - 1)),
+                                matrix.sizes().slice(0, static_cast<size_t>(matrix.dim() - 2)));
+    batch.push_back(matrix.size(-2));
+    return vectors.matmul(one.t()).view(batch);
+  }
   return on_columns(matrix, vectors,
                     [](const auto& m, const auto& columns) { return at::matmul(m, columns); });
 }
@@ -138,6 +147,55 @@ at::Tensor solve_lower(const at::Tensor& lower, const at::Tensor& vectors) {
   return on_columns(lower, vectors, [](const auto& l, const auto& columns) {
     return at::linalg_solve_triangular(l, columns, /*upper=*/false);
   });
+}
+
+namespace {
+
+struct SquaredDistance {
+  static constexpr std::array<int, 3> kEventDims = {1, 1, 2};
+
+  /// white = L^-1 (x - loc)
+  template <class V>
+  ELBO_INLINE static void whiten(const V* x, const V* loc, const V* lower, int64_t d, V* white) {
+    for (int64_t i = 0; i < d; ++i) {
+      V rest = x[i] - loc[i];
+      for (int64_t j = 0; j < i; ++j) rest = rest - lower[i * d + j] * white[j];
+      white[i] = rest / lower[i * d + i];
+    }
+  }
+  template <class V>
+  ELBO_INLINE static V value(const V* const* in, const int64_t* sizes, V* white) {
+    whiten(in[0], in[1], in[2], sizes[0], white);
+    V sum = 0.0;
+    for (int64_t i = 0; i < sizes[0]; ++i) sum = sum + white[i] * white[i];
+    return sum;
+  }
+  /// With v = L^-T white: 2 v along x, -2 v along loc, -2 v white^T along L.
+  template <class V>
+  ELBO_INLINE static void slopes(const V* const* in, const int64_t* sizes, V* white,
+                                 V* const* out) {
+    const int64_t d = sizes[0];
+    const V* lower = in[2];
+    whiten(in[0], in[1], lower, d, white);
+    V* twice = out[0];
+    for (int64_t i = d - 1; i >= 0; --i) {
+      V rest = 2.0 * white[i];
+      for (int64_t j = i + 1; j < d; ++j) rest = rest - lower[j * d + i] * twice[j];
+      twice[i] = rest / lower[i * d + i];
+      out[1][i] = -twice[i];
+    }
+    for (int64_t i = 0; i < d; ++i)
+      for (int64_t j = 0; j < d; ++j) out[2][i * d + j] = j > i ? V(0.0) : -twice[i] * white[j];
+  }
+  static at::Tensor twin(const at::Tensor* a) {
+    return solve_lower(wide(a[2]), wide(a[0]) - wide(a[1])).square().sum(-1);
+  }
+};
+
+}  // namespace
+
+at::Tensor squared_distance(const at::Tensor& x, const at::Tensor& loc, const at::Tensor& lower) {
+  return evaluate(event_formula<SquaredDistance>(), {x.to(loc.scalar_type()), loc, lower});
 }
 
 at::Tensor log_det(const at::Tensor& lower) { return lower.diagonal(0, -2, -1).log().sum(-1); }
@@ -187,7 +245,7 @@ namespace {
 
 struct LogGammaRatio {
   template <class T>
-  static auto of(const T& a, const T& h) {
+  ELBO_INLINE static T of(const T& a, const T& h) {
     using namespace math;
     return lgamma(h) - lbeta(a, h);
   }
@@ -196,41 +254,46 @@ struct LogGammaRatio {
 struct DigammaRatio {
   /// digamma(x) - log x for x >= 20, to the last digit.
   template <class T>
-  static auto correction(const T& x) {
+  ELBO_INLINE static T correction(const T& x) {
     const auto r = 1.0 / (x * x);
     return -0.5 / x -
            r * (1.0 / 12 - r * (1.0 / 120 - r * (1.0 / 252 - r * (1.0 / 240 - r * (1.0 / 132)))));
   }
   template <class T>
-  static auto of(const T& a, const T& h) {
+  ELBO_INLINE static T of(const T& a, const T& h) {
     using namespace math;
     return select(a < 20.0, digamma(a + h) - digamma(a),
                   log1p(h / a) + correction(a + h) - correction(a));
   }
 };
 
-/// F::of as a formula of two arguments, one element at a time.
+/// F::of as a formula of two arguments.
 template <class F>
 struct Elementwise {
-  static constexpr bool kHot = false;
-  double operator()(double a, double h) const { return F::of(a, h); }
-  template <int N>
-  Dual<N> operator()(const Dual<N>& a, const Dual<N>& h) const {
+  static constexpr bool kHot = true;
+  template <class T>
+  ELBO_INLINE T operator()(const T& a, const T& h) const {
     return F::of(a, h);
   }
-  at::Tensor operator()(const at::Tensor& a, const at::Tensor& h) const { return F::of(a, h); }
 };
 
 /// l = log z, whose slope along the concentration is -(dF/da) / (z p) at z.
 struct ImplicitLogGamma {
-  static constexpr bool kHot = false;
-  double operator()(double l, double) const { return l; }
-  template <int N>
-  Dual<N> operator()(const Dual<N>& l, const Dual<N>& a) const {
-    const double z = std::exp(l.value);
+  static constexpr bool kHot = true;
+  static constexpr bool kIsFirst = true;
+  template <class V>
+  requires(std::is_same_v<V, double> || std::is_same_v<V, math::Pack>) ELBO_INLINE V operator()(
+      const V& l, const V&) const {
+    return l;
+  }
+  template <int N, class S>
+  ELBO_INLINE Dual<N, S> operator()(const Dual<N, S>& l, const Dual<N, S>& a) const {
+    using namespace math;
+    const S z = exp(l.value);
     // F -> z^a / Gamma(a + 1) as z -> 0
-    const double slope = z < 1e-17 ? (math::digamma(a.value + 1) - l.value) / a.value
-                                   : math::gamma_draw_slope(a.value, z) / z;
+    const S near_zero = (digamma(a.value + 1.0) - l.value) / a.value;
+    const S slope =
+        select(z < 1e-17, near_zero, gamma_draw_slope(a.value, maximum(z, S(1e-17))) / z);
     return chain(a, l.value, slope);
   }
 };

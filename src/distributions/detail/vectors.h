@@ -52,6 +52,8 @@ at::Tensor positive(const at::Tensor& draw, at::ScalarType type);
 at::Tensor times(const at::Tensor& matrix, const at::Tensor& vectors);
 /// L^-1 v for each vector, likewise.
 at::Tensor solve_lower(const at::Tensor& lower, const at::Tensor& vectors);
+/// |L^-1 (x - loc)|^2 in float64 for parameters of one dtype: [S.., B..].
+at::Tensor squared_distance(const at::Tensor& x, const at::Tensor& loc, const at::Tensor& lower);
 /// log |L|
 at::Tensor log_det(const at::Tensor& lower);
 /// Values of a Cholesky factor: **Throws** DomainError unless it is finite and lower triangular
