@@ -1,8 +1,62 @@
 #include "elbo/data/batch_source.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 
 namespace elbo::data {
+namespace {
+
+void check_rows(const at::Tensor& rows, int64_t total) {
+  const auto ids = rows.contiguous();
+  const int64_t* id = ids.data_ptr<int64_t>();
+  for (int64_t i = 0; i < ids.numel(); ++i)
+    if (id[i] < 0 || id[i] >= total)
+      throw DomainError("BatchSource: row " + std::to_string(id[i]) + "; expected one of 0 .. " +
+                        std::to_string(total - 1));
+}
+
+/// Rows of x, `columns` numbers each, times scale; with `threshold`, whether they are above 1/2.
+template <class From, class To>
+void gather_rows(const at::Tensor& x, const at::Tensor& rows, double scale, bool threshold,
+                 const at::Tensor& out) {
+  const From* from = x.data_ptr<From>();
+  const int64_t* index = rows.data_ptr<int64_t>();
+  To* to = out.data_ptr<To>();
+  const int64_t columns = x.size(1);
+  const auto by = static_cast<To>(scale);
+  at::parallel_for(0, rows.numel(), 1 + (1 << 15) / (1 + columns), [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; ++r) {
+      const From* __restrict source = from + index[r] * columns;
+      To* __restrict target = to + r * columns;
+      if (threshold)
+        for (int64_t c = 0; c < columns; ++c) target[c] = static_cast<To>(source[c]) * by > To(0.5);
+      else
+        for (int64_t c = 0; c < columns; ++c) target[c] = static_cast<To>(source[c]) * by;
+    }
+  });
+}
+
+/// In one pass; undefined where it has no case for the tensors.
+at::Tensor gathered(const at::Tensor& x, const at::Tensor& rows, double scale, bool threshold,
+                    at::ScalarType dtype) {
+  if (!x.is_cpu() || !x.is_contiguous() || !rows.is_contiguous()) return {};
+  const auto out = at::empty({rows.numel(), x.size(1)}, x.options().dtype(dtype));
+  const auto with = [&](auto to) {
+    using To = decltype(to);
+    if (x.scalar_type() == at::kByte)
+      gather_rows<uint8_t, To>(x, rows, scale, threshold, out);
+    else if (x.scalar_type() == dtype)
+      gather_rows<To, To>(x, rows, scale, threshold, out);
+    else
+      return at::Tensor();
+    return out;
+  };
+  if (dtype == at::kFloat) return with(float());
+  if (dtype == at::kDouble) return with(double());
+  return {};
+}
+
+}  // namespace
 
 Binarize parse_binarize(const std::string& name) {
   if (name == "none") return Binarize::kNone;
@@ -19,8 +73,13 @@ BatchSource::BatchSource(const Part& part, double scale, Binarize binarize, at::
       dtype_(dtype) {}
 
 Batch BatchSource::gather(const at::Tensor& rows, const Noise& noise) const {
-  auto x = to_float(x_.index_select(0, rows), scale_, dtype_);
-  if (binarize_ == Binarize::kThreshold) x = x.gt(0.5).to(dtype_);
+  const bool threshold = binarize_ == Binarize::kThreshold;
+  check_rows(rows, x_.size(0));
+  auto x = gathered(x_, rows, scale_, threshold, dtype_);
+  if (!x.defined()) {
+    x = to_float(x_.index_select(0, rows), scale_, dtype_);
+    if (threshold) x = x.gt(0.5).to(dtype_);
+  }
   if (binarize_ == Binarize::kSample) x = noise.site("binarize").rows(rows).bernoulli(x);
   Batch batch{.columns = {{"x", std::move(x)}}, .rows = rows, .total = x_.size(0)};
   if (mask_.defined()) batch.mask = mask_.index_select(0, rows);

@@ -24,6 +24,32 @@ TEST(BatchSource, GathersScaledFlattenedRows) {
   EXPECT_TRUE(batch["x"][1].equal(at::arange(0, 6, at::kDouble) * 0.5));
 }
 
+TEST(BatchSource, OnePassIsIndexingThenScaling) {
+  const auto grey = at::arange(7 * 101, at::kLong).mul(37).remainder(256).view({7, 101});
+  const auto rows = at::tensor({6, 0, 3, 3}, at::kLong);
+  for (const auto stored : {at::kByte, at::kFloat, at::kDouble, at::kInt})
+    for (const auto dtype : {at::kFloat, at::kDouble})
+      for (const bool transposed : {false, true}) {
+        const auto x = transposed ? grey.to(stored).t().contiguous().t() : grey.to(stored);
+        for (const double scale : {1.0, 1.0 / 255}) {
+          const auto got =
+              BatchSource({.x = x}, scale, Binarize::kNone, dtype).gather(rows, Noise(1))["x"];
+          EXPECT_EQ(got.scalar_type(), dtype);
+          EXPECT_TRUE(got.equal(to_float(x.index_select(0, rows), scale, dtype)));
+        }
+        const auto black = BatchSource({.x = x}, 1.0 / 255, Binarize::kThreshold, dtype)
+                               .gather(rows, Noise(1))["x"];
+        EXPECT_TRUE(black.equal(grey.index_select(0, rows).gt(127).to(dtype)));
+      }
+}
+
+TEST(BatchSource, RefusesRowsOutsideTheData) {
+  const BatchSource source(bytes(), 1, Binarize::kNone, at::kFloat);
+  EXPECT_THROW((void)source.gather(at::tensor({0, 4}, at::kLong), Noise(1)), DomainError);
+  EXPECT_THROW((void)source.gather(at::tensor({-1}, at::kLong), Noise(1)), DomainError);
+  EXPECT_EQ(source.range(0, 0, Noise(1))["x"].sizes(), at::IntArrayRef({0, 6}));
+}
+
 TEST(BatchSource, ThresholdIsAboveOneHalf) {
   const BatchSource source(bytes(), 1.0 / 22, Binarize::kThreshold, at::kFloat);
   const auto x = source.range(0, 4, Noise(1))["x"].flatten();
