@@ -7,6 +7,7 @@
 
 #include "commands.h"
 #include "elbo/error.h"
+#include "elbo/estimators/importance_weighted.h"
 #include "elbo/evaluation/elbo.h"
 #include "elbo/inference/aevb.h"
 #include "elbo/io/atomic_file.h"
@@ -25,12 +26,17 @@ struct Arguments {
   bool resume = false, json = false;
 };
 
+Estimator make_estimator(const std::string& objective, int64_t samples) {
+  if (objective == "iwae") return ImportanceWeighted{samples};
+  return Sgvb{.form = objective == "sgvb-a" ? SgvbForm::kA : SgvbForm::kB,
+              .num_particles = samples};
+}
+
 std::unique_ptr<Aevb> make_learner(const Model& model, const Settings& s, double lr) {
   FlatParameters parameters(model.parameters());
   auto optimizer = make_optimizer(s.word("optimizer"), parameters, lr);
   const AevbOptions options{
-      .estimator = {.form = s.word("objective") == "sgvb-a" ? SgvbForm::kA : SgvbForm::kB,
-                    .num_particles = s.integer("mc-samples")},
+      .estimator = make_estimator(s.word("objective"), s.integer("mc-samples")),
       .update = s.word("update") == "joint" ? Update::kJoint : Update::kAlternating,
       .weight_prior = s.real("weight-prior"),
       .full_data_objective = s.word("objective-scale") == "full-data"};

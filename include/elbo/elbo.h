@@ -7,6 +7,7 @@
 #include "elbo/distributions.h"
 #include "elbo/error.h"
 #include "elbo/estimators/expectation_gradient.h"
+#include "elbo/estimators/importance_weighted.h"
 #include "elbo/estimators/sgvb.h"
 #include "elbo/evaluation/elbo.h"
 #include "elbo/evaluation/pictures.h"

@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include "elbo/kernels/likelihood.h"
+
 namespace elbo {
 
 Bernoulli::Bernoulli(FromLogits, at::Tensor logits)
@@ -30,6 +32,11 @@ at::Tensor Bernoulli::log_prob(const at::Tensor& x) const {
   // Infinite ones (probs 0 or 1): 0 * inf must be 0.
   const auto finite = logits_.clamp(-1e30, 1e30);
   return x * finite + at::log_sigmoid(-finite);
+}
+
+at::Tensor Bernoulli::log_prob_sum(const at::Tensor& x, int64_t event_dims) const {
+  if (event_dims == 1) return bernoulli_log_prob_sum(logits_, x);
+  return DistributionBase::log_prob_sum(x, event_dims);
 }
 
 at::Tensor Bernoulli::cdf(const at::Tensor& x) const {

@@ -26,6 +26,9 @@ at::Tensor Distribution::sample(const Noise& noise, at::IntArrayRef shape) const
   return rsample(noise, shape);
 }
 at::Tensor Distribution::rsample(const Noise&, at::IntArrayRef) const { unsupported("rsample"); }
+at::Tensor Distribution::log_prob_sum(const at::Tensor& x, int64_t event_dims) const {
+  return detail::sum_last(log_prob(x), event_dims);
+}
 at::Tensor Distribution::cdf(const at::Tensor&) const { unsupported("cdf"); }
 at::Tensor Distribution::log_cdf(const at::Tensor& x) const { return cdf(x).log(); }
 at::Tensor Distribution::log_survival(const at::Tensor& x) const { return (-cdf(x)).log1p(); }
@@ -63,10 +66,7 @@ Independent::Independent(DistributionPtr base, int64_t event_dims)
 std::string Independent::name() const { return "Independent(" + base_->name() + ")"; }
 
 at::Tensor Independent::sum_event(const at::Tensor& x) const {
-  if (event_dims_ == 0) return x;
-  std::vector<int64_t> dims(static_cast<size_t>(event_dims_));
-  for (int64_t i = 0; i < event_dims_; ++i) dims[static_cast<size_t>(i)] = -1 - i;
-  return x.sum(dims);
+  return detail::sum_last(x, event_dims_);
 }
 
 at::Tensor Independent::sample(const Noise& noise, at::IntArrayRef shape) const {
@@ -76,7 +76,7 @@ at::Tensor Independent::rsample(const Noise& noise, at::IntArrayRef shape) const
   return base_->rsample(noise, shape);
 }
 at::Tensor Independent::log_prob(const at::Tensor& x) const {
-  return sum_event(base_->log_prob(x));
+  return base_->log_prob_sum(x, event_dims_);
 }
 at::Tensor Independent::entropy() const { return sum_event(base_->entropy()); }
 at::Tensor Independent::mean() const { return base_->mean(); }
@@ -106,6 +106,10 @@ std::vector<int64_t> broadcast_shape(const std::string& law, at::IntArrayRef a, 
     shape[shape.size() - 1 - i] = m == 1 ? n : m;
   }
   return shape;
+}
+
+at::Tensor sum_last(const at::Tensor& x, int64_t dims) {
+  return dims == 0 ? x : x.flatten(x.dim() - dims).sum(-1);
 }
 
 namespace {

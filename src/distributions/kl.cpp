@@ -12,6 +12,9 @@
 #include "elbo/distributions/categorical.h"
 #include "elbo/distributions/normal.h"
 #include "elbo/distributions/uniform.h"
+#include "elbo/kernels/elementwise.h"
+#include "elbo/kernels/likelihood.h"
+#include "elbo/kernels/math.h"
 
 namespace elbo {
 namespace {
@@ -20,8 +23,20 @@ at::Tensor infinity(const at::TensorOptions& options) {
   return at::full({}, std::numeric_limits<double>::infinity(), options);
 }
 
-// Against N(0, 1) this is AEVB appendix B: -1/2 (1 + log sigma^2 - mu^2 - sigma^2).
+/// AEVB appendix B: -1/2 (1 + log sigma^2 - mu^2 - sigma^2), exact also where sigma is near 1.
+struct FromStandard {
+  static constexpr bool kHot = true;
+  template <class T>
+  ELBO_INLINE T operator()(const T& mu, const T& log_var) const {
+    using namespace math;
+    return 0.5 * (mu * mu + expm1(log_var) - log_var);
+  }
+};
+
 at::Tensor kl_normal_normal(const Normal& q, const Normal& p) {
+  if (p.is_standard() && q.log_var().defined())
+    return evaluate(formula<FromStandard, 2>(), {q.loc(), q.log_var()})
+        .expand(detail::broadcast_shape("KL", q.batch_shape(), p.batch_shape()));
   const auto ratio = (q.scale() / p.scale()).square();
   const auto shift = ((q.loc() - p.loc()) / p.scale()).square();
   return 0.5 * (ratio + shift - 1) + p.log_scale() - q.log_scale();
@@ -97,6 +112,13 @@ std::optional<at::Tensor> try_kl_divergence(const Distribution& q, const Distrib
   const auto* p_event = dynamic_cast<const Independent*>(&p);
   if (q_event != nullptr && p_event != nullptr &&
       q_event->reinterpreted() == p_event->reinterpreted()) {
+    const auto* normal = dynamic_cast<const Normal*>(q_event->base().get());
+    const auto* prior = dynamic_cast<const Normal*>(p_event->base().get());
+    if (normal != nullptr && prior != nullptr && normal->log_var().defined() &&
+        prior->is_standard() && q_event->reinterpreted() == 1) {
+      const auto kl = normal_kl_sum(normal->loc(), normal->log_var());
+      return kl.expand(detail::broadcast_shape("KL", q.batch_shape(), p.batch_shape()));
+    }
     auto kl = try_kl_divergence(*q_event->base(), *p_event->base());
     if (kl) kl = q_event->sum_event(*kl);
     return kl;

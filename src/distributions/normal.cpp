@@ -2,7 +2,10 @@
 
 #include <ATen/ATen.h>
 
+#include <utility>
+
 #include "elbo/kernels/elementwise.h"
+#include "elbo/kernels/likelihood.h"
 #include "elbo/kernels/math.h"
 
 namespace elbo {
@@ -12,84 +15,127 @@ using math::square;
 
 constexpr double kHalfLogTwoPi = 0.91893853320467274178;
 
+/// Of (x, loc, scale), or of (x, mu, log sigma^2).
+template <bool kOfLogVar>
 struct LogDensity {
   static constexpr bool kHot = true;
   template <class T>
-  ELBO_INLINE T operator()(const T& x, const T& loc, const T& scale) const {
-    using math::log;
-    return -0.5 * square((x - loc) / scale) - log(scale) - kHalfLogTwoPi;
-  }
-  template <class T>
-  ELBO_INLINE T operator()(const T& x, const T& loc, const T& scale, const T& log_scale) const {
-    return -0.5 * square((x - loc) / scale) - log_scale - kHalfLogTwoPi;
+  ELBO_INLINE T operator()(const T& x, const T& loc, const T& spread) const {
+    using namespace math;
+    if constexpr (kOfLogVar)
+      return -0.5 * (square(x - loc) * exp(-spread) + spread) - kHalfLogTwoPi;
+    else
+      return -0.5 * square((x - loc) / spread) - log(spread) - kHalfLogTwoPi;
   }
 };
 
+/// z = mu + sigma * epsilon (AEVB 2.4), of (epsilon, mu, log sigma^2).
+struct DrawOfLogVar {
+  static constexpr bool kHot = true;
+  template <class T>
+  ELBO_INLINE T operator()(const T& epsilon, const T& mu, const T& log_var) const {
+    using namespace math;
+    return mu + exp(0.5 * log_var) * epsilon;
+  }
+};
+
+/// The same scalars at every call where the options are usual.
+std::pair<at::Tensor, at::Tensor> zero_and_one(const at::TensorOptions& options) {
+  const auto make = [](const at::TensorOptions& o) {
+    return std::pair(at::zeros({}, o), at::ones({}, o));
+  };
+  static const auto single = make(at::kFloat), wide = make(at::kDouble);
+  if (options.device().is_cpu() && !options.requires_grad()) {
+    if (options.dtype() == at::kFloat) return single;
+    if (options.dtype() == at::kDouble) return wide;
+  }
+  return make(options);
+}
+
 }  // namespace
 
-Normal::Normal(at::Tensor loc, at::Tensor scale, at::Tensor log_scale)
-    : DistributionBase(detail::broadcast_shape("Normal", loc.sizes(), scale.sizes()), {}),
-      loc_(std::move(loc)),
-      scale_(std::move(scale)),
-      log_scale_(std::move(log_scale)) {}
+Normal::Normal(Parts parts)
+    : DistributionBase(detail::broadcast_shape(
+                           "Normal", parts.loc.sizes(),
+                           parts.scale.defined() ? parts.scale.sizes() : parts.log_var.sizes()),
+                       {}),
+      loc_(std::move(parts.loc)),
+      scale_(std::move(parts.scale)),
+      log_var_(std::move(parts.log_var)),
+      is_standard_(parts.is_standard) {}
 
 Normal::Normal(at::Tensor loc, at::Tensor scale, Validate validate)
-    : Normal(std::move(loc), std::move(scale), at::Tensor()) {
+    : Normal(Parts{.loc = std::move(loc), .scale = std::move(scale)}) {
   if (validate == Validate::kNo) return;
   detail::check_parameter("Normal", "loc", "finite", loc_, loc_.isfinite());
   detail::check_parameter("Normal", "scale", "> 0", scale_, scale_ > 0);
 }
 
-Normal Normal::from_log_var(at::Tensor mu, const at::Tensor& log_var) {
-  auto log_scale = 0.5 * log_var;
-  auto scale = log_scale.exp();
-  return Normal(std::move(mu), std::move(scale), std::move(log_scale));
+Normal Normal::from_log_var(at::Tensor mu, at::Tensor log_var) {
+  return Normal(Parts{.loc = std::move(mu), .log_var = std::move(log_var)});
 }
 
 Normal Normal::standard(at::IntArrayRef shape, const at::TensorOptions& options) {
-  const auto zero = at::zeros({}, options).expand(shape);
-  return Normal(zero, at::ones({}, options).expand(shape), zero);
+  const auto [zero, one] = zero_and_one(options);
+  return Normal(Parts{.loc = zero.expand(shape), .scale = one.expand(shape), .is_standard = true});
 }
 
-at::Tensor Normal::log_scale() const { return log_scale_.defined() ? log_scale_ : scale_.log(); }
+at::Tensor Normal::scale() const { return scale_.defined() ? scale_ : (0.5 * log_var_).exp(); }
+
+at::Tensor Normal::log_scale() const { return log_var_.defined() ? 0.5 * log_var_ : scale_.log(); }
 
 at::Tensor Normal::rsample(const Noise& noise, at::IntArrayRef shape) const {
-  const auto epsilon = noise.normal(extended_shape(shape), loc_.options());
-  return at::addcmul(loc_, scale_, epsilon);  // z = mu + sigma * epsilon (AEVB 2.4)
+  const auto full = extended_shape(shape);
+  const auto options = loc_.options().requires_grad(false);
+  if (!log_var_.defined())  // z = mu + sigma * epsilon (AEVB 2.4)
+    return at::addcmul(loc_, scale_, noise.normal(full, options));
+  return evaluate(formula<DrawOfLogVar, 3, true>(),
+                  {noise.normal(full, options.dtype(at::kDouble)), loc_, log_var_});
 }
 
 at::Tensor Normal::log_prob(const at::Tensor& x) const {
   const auto y = x.to(loc_.scalar_type());
-  if (log_scale_.defined())
-    return evaluate(formula<LogDensity, 4>(), {y, loc_, scale_, log_scale_});
-  return evaluate(formula<LogDensity, 3>(), {y, loc_, scale_});
+  if (log_var_.defined()) return evaluate(formula<LogDensity<true>, 3>(), {y, loc_, log_var_});
+  return evaluate(formula<LogDensity<false>, 3>(), {y, loc_, scale_});
 }
 
-at::Tensor Normal::cdf(const at::Tensor& x) const { return math::ndtr((x - loc_) / scale_); }
+at::Tensor Normal::log_prob_sum(const at::Tensor& x, int64_t event_dims) const {
+  if (event_dims != 1 || !(log_var_.defined() || is_standard_))
+    return DistributionBase::log_prob_sum(x, event_dims);
+  const auto y = x.to(loc_.scalar_type());
+  if (log_var_.defined()) return normal_log_prob_sum(y, loc_, log_var_);
+  const auto squares =
+      y.expand(detail::broadcast_shape("Normal", y.sizes(), batch_shape())).square().sum(-1);
+  return -0.5 * squares - kHalfLogTwoPi * static_cast<double>(batch_shape().back());
+}
+
+at::Tensor Normal::cdf(const at::Tensor& x) const { return math::ndtr((x - loc_) / scale()); }
 
 at::Tensor Normal::log_cdf(const at::Tensor& x) const {
-  return math::log_ndtr((x - loc_) / scale_);
+  return math::log_ndtr((x - loc_) / scale());
 }
 
 at::Tensor Normal::log_survival(const at::Tensor& x) const {
-  return math::log_ndtr((loc_ - x) / scale_);
+  return math::log_ndtr((loc_ - x) / scale());
 }
 
-at::Tensor Normal::icdf(const at::Tensor& u) const { return loc_ + scale_ * at::special_ndtri(u); }
+at::Tensor Normal::icdf(const at::Tensor& u) const { return loc_ + scale() * at::special_ndtri(u); }
 
 at::Tensor Normal::entropy() const {
   return (0.5 + kHalfLogTwoPi + log_scale()).expand(batch_shape());
 }
 at::Tensor Normal::mean() const { return loc_.expand(batch_shape()); }
-at::Tensor Normal::variance() const { return scale_.square().expand(batch_shape()); }
+at::Tensor Normal::variance() const { return scale().square().expand(batch_shape()); }
 
 at::Tensor Normal::mode() const { return mean(); }
 Constraint Normal::support() const { return Constraint::Kind::kReal; }
 
 DistributionPtr Normal::expand(at::IntArrayRef batch_shape) const {
-  return std::shared_ptr<Normal>(
-      new Normal(loc_.expand(batch_shape), scale_.expand(batch_shape),
-                 log_scale_.defined() ? log_scale_.expand(batch_shape) : log_scale_));
+  const auto widened = [&](const at::Tensor& x) { return x.defined() ? x.expand(batch_shape) : x; };
+  return std::shared_ptr<Normal>(new Normal(Parts{.loc = widened(loc_),
+                                                  .scale = widened(scale_),
+                                                  .log_var = widened(log_var_),
+                                                  .is_standard = is_standard_}));
 }
 
 }  // namespace elbo

@@ -5,14 +5,33 @@
 
 #include <cmath>
 #include <numbers>
+#include <vector>
 
 namespace elbo {
 namespace {
 
+template <class T>
+double sum(const at::Tensor& x) {
+  const T* data = x.data_ptr<T>();
+  double total = 0;
+  for (int64_t i = 0; i < x.numel(); ++i) total += static_cast<double>(data[i]);
+  return total;
+}
+
+/// In float64. **Throws** NumericError, naming the term, where it is not finite.
 double finite_mean(const at::Tensor& terms, const char* term) {
-  const double value = terms.detach().to(at::kDouble).mean().item<double>();
+  const auto x = terms.detach().to(at::kCPU).contiguous();
+  const double total =
+      x.scalar_type() == at::kFloat ? sum<float>(x) : sum<double>(x.to(at::kDouble));
+  const double value = total / static_cast<double>(x.numel());
   if (!std::isfinite(value)) throw NumericError(fmt::format("the {} became {}", term, value));
   return value;
+}
+
+/// What makes a sum of `terms` a mean: the gradient of each.
+at::Tensor mean_seed(const at::Tensor& terms, double divisor = 1) {
+  return at::full(terms.sizes(), 1 / (static_cast<double>(terms.numel()) * divisor),
+                  terms.options().requires_grad(false));
 }
 
 }  // namespace
@@ -23,52 +42,50 @@ Aevb::Aevb(Program model, Program guide, FlatParameters parameters,
       guide_(std::move(guide)),
       parameters_(std::move(parameters)),
       optimizer_(std::move(optimizer)),
-      options_(options) {
-  options_.estimator.validate();
+      options_(std::move(options)) {
   if (options_.weight_prior < 0)
     throw ConfigError(fmt::format("weight_prior = {}; expected >= 0", options_.weight_prior));
 }
 
 StepResult Aevb::gradient(const Batch& batch, const Noise& noise) {
   const Bound bound = options_.estimator(model_, guide_, batch, noise);
-  const auto objective = bound.per_datum();
   StepResult result;
   result.reconstruction = finite_mean(bound.reconstruction, "reconstruction log p(x|z)");
   result.kl = finite_mean(bound.kl, "KL(q(z|x)||p(z))");
-  result.elbo = finite_mean(objective, "bound");
-  if (options_.weight_prior > 0) {
-    const auto& w = parameters_.values();
-    const double squares = w.to(at::kDouble).square().sum().item<double>();
-    const double log_normaliser = 0.5 * static_cast<double>(w.numel()) *
-                                  std::log(options_.weight_prior / (2 * std::numbers::pi));
-    result.log_prior =
-        (log_normaliser - 0.5 * options_.weight_prior * squares) / static_cast<double>(batch.total);
+  result.elbo = finite_mean(bound.rows, "bound");
+  std::vector<at::Tensor> roots = {bound.rows}, seeds = {mean_seed(bound.rows)};
+  if (bound.global.defined()) {
+    const auto total = static_cast<double>(bound.total);
+    result.elbo += finite_mean(bound.global, "bound of the global sites") / total;
+    roots.push_back(bound.global);
+    seeds.push_back(mean_seed(bound.global, total));
   }
-  parameters_.zero_gradients();
-  objective.backward();
-  const double norm = parameters_.gradients().norm().item<double>();
-  if (!std::isfinite(norm)) throw NumericError(fmt::format("the gradient's norm became {}", norm));
+  parameters_.backward(roots, seeds);
   return result;
 }
 
-void Aevb::ascend(const Segment& segment, int64_t total) {
+double Aevb::ascend(const Segment& segment, int64_t total) {
   const auto n = static_cast<double>(total);
   // Per datum the prior counts 1/N; over the full data, 1 (AEVB 5).
   optimizer_->gradient_scale = options_.full_data_objective ? n : 1;
   optimizer_->prior_precision = options_.weight_prior * (options_.full_data_objective ? 1 : 1 / n);
   const at::NoGradGuard no_grad;
-  optimizer_->step(parameters_, segment);
+  const double squares = optimizer_->step(parameters_, segment).parameter_squares;
+  if (options_.weight_prior == 0) return 0;
+  const double log_normaliser = 0.5 * static_cast<double>(segment.size()) *
+                                std::log(options_.weight_prior / (2 * std::numbers::pi));
+  return (log_normaliser - 0.5 * options_.weight_prior * squares) / n;
 }
 
 StepResult Aevb::step(const Batch& batch, const Noise& noise) {
-  const StepResult result = gradient(batch, noise);
+  StepResult result = gradient(batch, noise);
   if (options_.update == Update::kJoint) {
-    ascend(parameters_.all(), batch.total);
+    result.log_prior = ascend(parameters_.all(), batch.total);
     return result;
   }
-  ascend(parameters_.segment("phi"), batch.total);
+  result.log_prior = ascend(parameters_.segment("phi"), batch.total);
   gradient(batch, noise.site("theta"));
-  ascend(parameters_.segment("theta"), batch.total);
+  result.log_prior += ascend(parameters_.segment("theta"), batch.total);
   return result;
 }
 

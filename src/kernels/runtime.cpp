@@ -2,13 +2,19 @@
 
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
+#include <c10/core/CPUAllocator.h>
 #include <malloc.h>
+
+#include "kernels/detail/pool.h"
 
 namespace elbo::runtime {
 
 void tune(const TuneOptions& options) {
   if (options.threads > 0) at::set_num_threads(options.threads);
+    // A property of each thread: of this one, and of the pool's.
+#pragma omp parallel num_threads(at::get_num_threads())
   at::globalContext().setFlushDenormal(true);
+  if (auto* pool = detail::pool()) c10::SetCPUAllocator(pool, /*priority=*/1);
   // 32 MiB is the most that glibc takes; it refuses more and would then map every tensor anew.
   // Another allocator (a sanitizer's) may refuse both, which costs time only.
   mallopt(M_MMAP_THRESHOLD, 32 << 20);

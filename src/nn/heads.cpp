@@ -22,9 +22,12 @@ GaussianHead::GaussianHead(int64_t in, int64_t out, GaussianHeadOptions head,
 }
 
 Independent GaussianHead::forward(const at::Tensor& features) const {
-  auto mu = activate(mu_->forward(features), head_.mean);
-  if (head_.unit_variance) return Normal(mu, at::ones_like(mu), Validate::kNo).to_event(1);
-  auto log_var = log_var_->forward(features);
+  if (head_.unit_variance) {
+    auto mu = mu_->forward(features, head_.mean);
+    return Normal(mu, at::ones_like(mu), Validate::kNo).to_event(1);
+  }
+  auto [mu, log_var] = linear_pair(features, *mu_, *log_var_);
+  mu = activate(mu, head_.mean);
   if (head_.sigma_min > 0) log_var = soft_floor(log_var, 2 * std::log(head_.sigma_min));
   return Normal::from_log_var(std::move(mu), log_var).to_event(1);
 }

@@ -32,35 +32,29 @@ std::string to_string(Activation activation) {
   throw ConfigError("unknown activation");
 }
 
-at::Tensor activate(const at::Tensor& x, Activation activation) {
-  switch (activation) {
-    case Activation::kTanh:
-      return x.tanh();
-    case Activation::kRelu:
-      return x.relu();
-    case Activation::kSoftplus:
-      return at::softplus(x);
-    case Activation::kSigmoid:
-      return x.sigmoid();
-    case Activation::kIdentity:
-      break;
-  }
-  return x;
-}
-
-at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
+namespace {
+void check_columns(const at::Tensor& x, const at::Tensor& weight) {
   if (x.size(-1) != weight.size(1))
     throw ShapeError("linear: x has " + std::to_string(x.size(-1)) + " columns; expected " +
                      std::to_string(weight.size(1)));
-  // Two dimensions, so that the bias joins the product (addmm) whatever the leading ones.
-  auto shape = x.sizes().vec();
-  shape.back() = weight.size(0);
-  return at::addmm(bias, x.reshape({-1, x.size(-1)}), weight.t()).view(shape);
+}
+}  // namespace
+
+at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                  Activation activation) {
+  check_columns(x, weight);
+  return fused_linear(x, weight, bias, activation);
 }
 
 Linear::Linear(int64_t in, int64_t out, const at::TensorOptions& options)
     : weight(register_parameter("weight", at::zeros({out, in}, options))),
       bias(register_parameter("bias", at::zeros({out}, options))) {}
+
+std::pair<at::Tensor, at::Tensor> linear_pair(const at::Tensor& x, const Linear& first,
+                                              const Linear& second) {
+  check_columns(x, first.weight);
+  return fused_linear_pair(x, first.weight, first.bias, second.weight, second.bias);
+}
 
 Init parse_init(const std::string& name) {
   if (name == "aevb") return Init::kAevb;

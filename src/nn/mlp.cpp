@@ -20,7 +20,7 @@ Mlp::Mlp(int64_t in, const std::vector<int64_t>& widths, Activation activation,
 }
 
 at::Tensor Mlp::forward(at::Tensor x) const {
-  for (const auto& layer : layers_) x = activate(layer->forward(x), activation_);
+  for (const auto& layer : layers_) x = layer->forward(x, activation_);
   return x;
 }
 

@@ -1,10 +1,13 @@
 #include "elbo/optim/flat_parameters.h"
 
 #include <ATen/ATen.h>
+#include <torch/csrc/autograd/autograd.h>
 
+#include <algorithm>
 #include <set>
 
 #include "elbo/error.h"
+#include "elbo/kernels/gradient_sink.h"
 
 namespace elbo {
 
@@ -14,7 +17,11 @@ FlatParameters::FlatParameters(
   int64_t count = 0;
   for (const auto& [segment, parameters] : segments) {
     const int64_t begin = count;
-    for (const auto& [name, parameter] : parameters) {
+    auto ordered = parameters;
+    // Matrices before vectors: the weights of two heads, and their biases, then lie side by side.
+    std::stable_partition(ordered.begin(), ordered.end(),
+                          [](const auto& named) { return named.second.dim() > 1; });
+    for (const auto& [name, parameter] : ordered) {
       if (!parameter.is_leaf() || !parameter.requires_grad())
         throw ConfigError("FlatParameters: '" + name + "' is not a leaf that requires a gradient");
       if (!names.insert(name).second)
@@ -35,8 +42,11 @@ FlatParameters::FlatParameters(
     auto slice = values_.narrow(0, offset, parameter.numel()).view(parameter.sizes());
     slice.copy_(parameter.detach());
     parameter.set_data(slice);
+    slices_.push_back(gradients_.narrow(0, offset, parameter.numel()).view(parameter.sizes()));
+    begins_.push_back(offset);
     offset += parameter.numel();
   }
+  begins_.push_back(offset);
   bind_gradients();
 }
 
@@ -46,14 +56,29 @@ const Segment& FlatParameters::segment(const std::string& name) const {
   throw ConfigError("FlatParameters: no segment '" + name + "'");
 }
 
-void FlatParameters::zero_gradients() { gradients_.zero_(); }
-
 void FlatParameters::bind_gradients() {
-  int64_t offset = 0;
-  for (auto& [name, parameter] : named_) {
-    parameter.mutable_grad() =
-        gradients_.narrow(0, offset, parameter.numel()).view(parameter.sizes());
-    offset += parameter.numel();
+  for (size_t i = 0; i < named_.size(); ++i) named_[i].second.mutable_grad() = slices_[i];
+}
+
+void FlatParameters::backward(const std::vector<at::Tensor>& roots,
+                              const std::vector<at::Tensor>& seeds) {
+  // Whatever is thrown, parameters keep gradients that are slices.
+  struct Rebind {
+    FlatParameters& parameters;
+    ~Rebind() { parameters.bind_gradients(); }
+  } const rebind{*this};
+  for (auto& [name, parameter] : named_) parameter.mutable_grad().reset();
+  const GradientSink sink(values_, gradients_, begins_);
+  torch::autograd::backward(roots, seeds);
+  const at::NoGradGuard no_grad;
+  for (size_t i = 0; i < named_.size(); ++i) {
+    const auto& apart = named_[i].second.grad();  // by autograd's own way
+    if (apart.defined() && sink.written(i))
+      slices_[i].add_(apart);
+    else if (apart.defined())
+      slices_[i].copy_(apart);
+    else if (!sink.written(i))
+      slices_[i].zero_();
   }
 }
 

@@ -3,28 +3,158 @@
 #include <ATen/ATen.h>
 #include <ATen/Dispatch.h>
 #include <ATen/Parallel.h>
+#include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
+#include <vector>
 
 #include "elbo/error.h"
+#include "elbo/kernels/pack.h"
 
 namespace elbo {
 namespace {
 
-constexpr int64_t kGrain = 1 << 15;
+/// Parameters whose gradient is looked at, and then used, while it lies in the first cache.
+constexpr int64_t kBlock = 4096;
+constexpr int64_t kGrain = 4;  // blocks
 
-/// Calls update(i, g) over a segment, where g is the prior-corrected gradient of element i.
-template <class T, class Update>
-void sweep(FlatParameters& parameters, const Segment& segment, const Optimizer& optimizer,
-           const Update& update) {
-  T* w = parameters.values().data_ptr<T>();
-  const T* gradient = parameters.gradients().data_ptr<T>();
-  const T scale = static_cast<T>(optimizer.gradient_scale);
-  const T precision = static_cast<T>(optimizer.prior_precision);
-  at::parallel_for(segment.begin, segment.end, kGrain, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) w[i] += update(i, scale * gradient[i] - precision * w[i]);
-  });
+/// w[i] += rule(g, first[i], second[i]) with g = scale gradient[i] - precision w[i], and the sum of
+/// the old squares. A rule of one state, or none, does not touch the others.
+template <class T, class Rule>
+ELBO_INLINE T move(T* __restrict w, const T* __restrict gradient, T* __restrict first,
+                   T* __restrict second, int64_t n, T scale, T precision, const Rule rule) {
+  T squares = 0;
+#pragma omp simd reduction(+ : squares)
+  for (int64_t i = 0; i < n; ++i) {
+    squares += w[i] * w[i];
+    const T g = scale * gradient[i] - precision * w[i];
+    if constexpr (Rule::kStates == 0)
+      w[i] += rule(g);
+    else if constexpr (Rule::kStates == 1)
+      w[i] += rule(g, first[i]);
+    else
+      w[i] += rule(g, first[i], second[i]);
+  }
+  return squares;
 }
+template <class T>
+ELBO_INLINE T sum_of_squares(const T* x, int64_t n) {
+  T squares = 0;
+#pragma omp simd reduction(+ : squares)
+  for (int64_t i = 0; i < n; ++i) squares += x[i] * x[i];
+  return squares;
+}
+
+/// What moves, and by what.
+template <class T>
+struct Operands {
+  T* w;
+  const T* gradient;
+  T *first, *second;  // the rule's state
+  T scale, precision;
+};
+
+/// One block; `seen` gets its sums. A gradient that is not finite moves nothing.
+template <class T, class Rule>
+ELBO_INLINE void block(const Operands<T>& o, int64_t begin, int64_t n, const Rule& rule,
+                       Optimizer::Seen* seen) {
+  seen->gradient_squares = static_cast<double>(sum_of_squares(o.gradient + begin, n));
+  if (!std::isfinite(seen->gradient_squares)) return;
+  const T squares = move(o.w + begin, o.gradient + begin, o.first + begin, o.second + begin, n,
+                         o.scale, o.precision, rule);
+  seen->parameter_squares = static_cast<double>(squares);
+}
+
+template <class T, class Rule>
+using Block = void (*)(const Operands<T>&, int64_t, int64_t, const Rule&, Optimizer::Seen*);
+template <class T, class Rule>
+void block_baseline(const Operands<T>& o, int64_t begin, int64_t n, const Rule& rule,
+                    Optimizer::Seen* seen) {
+  block(o, begin, n, rule, seen);
+}
+#if defined(ELBO_HAS_AVX2_LOOPS)
+template <class T, class Rule>
+ELBO_AVX2 void block_avx2(const Operands<T>& o, int64_t begin, int64_t n, const Rule& rule,
+                          Optimizer::Seen* seen) {
+  block(o, begin, n, rule, seen);
+}
+template <class T, class Rule>
+__attribute__((flatten, target("avx512f,avx512vl,avx512dq,fma,prefer-vector-width=512"))) void
+block_avx512(const Operands<T>& o, int64_t begin, int64_t n, const Rule& rule,
+             Optimizer::Seen* seen) {
+  block(o, begin, n, rule, seen);
+}
+#endif
+template <class T, class Rule>
+Block<T, Rule> block_for_machine() {
+#if defined(ELBO_HAS_AVX2_LOOPS)
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+      __builtin_cpu_supports("avx512dq"))
+    return block_avx512<T, Rule>;
+  if (math::has_avx2()) return block_avx2<T, Rule>;
+#endif
+  return block_baseline<T, Rule>;
+}
+
+/// Moves a segment by a rule of these states, which are buffers like the parameters'.
+template <class T, class Rule>
+Optimizer::Seen sweep(FlatParameters& parameters, const Segment& segment,
+                      const Optimizer& optimizer, const Rule& rule, const at::Tensor& first = {},
+                      const at::Tensor& second = {}) {
+  static const auto run = block_for_machine<T, Rule>();
+  T* w = parameters.values().data_ptr<T>();
+  const Operands<T> operands = {w,
+                                parameters.gradients().data_ptr<T>(),
+                                first.defined() ? first.data_ptr<T>() : w,
+                                second.defined() ? second.data_ptr<T>() : w,
+                                static_cast<T>(optimizer.gradient_scale),
+                                static_cast<T>(optimizer.prior_precision)};
+  std::vector<Optimizer::Seen> seen(static_cast<size_t>((segment.size() + kBlock - 1) / kBlock));
+  at::parallel_for(0, static_cast<int64_t>(seen.size()), kGrain, [&](int64_t begin, int64_t end) {
+    for (int64_t b = begin; b < end; ++b) {
+      const int64_t at = segment.begin + b * kBlock;
+      run(operands, at, std::min(kBlock, segment.end - at), rule, &seen[static_cast<size_t>(b)]);
+    }
+  });
+  Optimizer::Seen total;
+  for (const auto& one : seen) {
+    total.parameter_squares += one.parameter_squares;
+    total.gradient_squares += one.gradient_squares;
+  }
+  if (!std::isfinite(total.gradient_squares))
+    throw NumericError(
+        fmt::format("the gradient's norm became {}", std::sqrt(total.gradient_squares)));
+  return total;
+}
+
+template <class T>
+struct SgdRule {
+  static constexpr int kStates = 0;
+  T rate;
+  ELBO_INLINE T operator()(T g) const { return rate * g; }
+};
+
+template <class T>
+struct AdagradRule {
+  static constexpr int kStates = 1;
+  T rate, eps;
+  ELBO_INLINE T operator()(T g, T& sum) const {
+    sum += g * g;
+    return rate * g / (std::sqrt(sum) + eps);
+  }
+};
+
+template <class T>
+struct AdamRule {
+  static constexpr int kStates = 2;
+  T b1, b2, rate, root, eps;
+  ELBO_INLINE T operator()(T g, T& m, T& v) const {
+    m = b1 * m + (1 - b1) * g;
+    v = b2 * v + (1 - b2) * g * g;
+    return rate * m / (std::sqrt(v) * root + eps);
+  }
+};
 
 #define ELBO_DISPATCH(parameters, name, ...) \
   AT_DISPATCH_FLOATING_TYPES((parameters).values().scalar_type(), name, __VA_ARGS__)
@@ -35,11 +165,13 @@ at::Tensor zeros_like_values(const FlatParameters& parameters) {
 
 }  // namespace
 
-void Sgd::step(FlatParameters& parameters, const Segment& segment) {
+Optimizer::Seen Sgd::step(FlatParameters& parameters, const Segment& segment) {
+  Seen seen;
   ELBO_DISPATCH(parameters, "sgd", [&] {
-    const auto rate = static_cast<scalar_t>(lr);
-    sweep<scalar_t>(parameters, segment, *this, [=](int64_t, scalar_t g) { return rate * g; });
+    seen =
+        sweep<scalar_t>(parameters, segment, *this, SgdRule<scalar_t>{static_cast<scalar_t>(lr)});
   });
+  return seen;
 }
 
 Adagrad::Adagrad(const FlatParameters& parameters, double lr, double eps)
@@ -47,16 +179,13 @@ Adagrad::Adagrad(const FlatParameters& parameters, double lr, double eps)
   this->lr = lr;
 }
 
-void Adagrad::step(FlatParameters& parameters, const Segment& segment) {
+Optimizer::Seen Adagrad::step(FlatParameters& parameters, const Segment& segment) {
+  Seen seen;
   ELBO_DISPATCH(parameters, "adagrad", [&] {
-    auto* sum = sum_.data_ptr<scalar_t>();
-    const auto rate = static_cast<scalar_t>(lr);
-    const auto eps = static_cast<scalar_t>(eps_);
-    sweep<scalar_t>(parameters, segment, *this, [=](int64_t i, scalar_t g) {
-      sum[i] += g * g;
-      return rate * g / (std::sqrt(sum[i]) + eps);
-    });
+    const AdagradRule<scalar_t> rule = {static_cast<scalar_t>(lr), static_cast<scalar_t>(eps_)};
+    seen = sweep<scalar_t>(parameters, segment, *this, rule, sum_);
   });
+  return seen;
 }
 
 std::map<std::string, at::Tensor> Adagrad::state() const { return {{"sum", sum_}}; }
@@ -71,9 +200,10 @@ Adam::Adam(const FlatParameters& parameters, double lr, double beta1, double bet
   this->lr = lr;
 }
 
-void Adam::step(FlatParameters& parameters, const Segment& segment) {
+Optimizer::Seen Adam::step(FlatParameters& parameters, const Segment& segment) {
   const auto& segments = parameters.segments();
   auto* counts = steps_.data_ptr<int64_t>();
+  Seen seen;
   for (size_t s = 0; s < segments.size(); ++s) {
     // A step of the whole is a step of each of its parts.
     if (segments[s].begin < segment.begin || segments[s].end > segment.end) continue;
@@ -81,19 +211,16 @@ void Adam::step(FlatParameters& parameters, const Segment& segment) {
     const double correction1 = 1 - std::pow(beta1_, t);
     const double correction2 = std::sqrt(1 - std::pow(beta2_, t));
     ELBO_DISPATCH(parameters, "adam", [&] {
-      auto* m = first_.data_ptr<scalar_t>();
-      auto* v = second_.data_ptr<scalar_t>();
-      const auto b1 = static_cast<scalar_t>(beta1_), b2 = static_cast<scalar_t>(beta2_);
-      const auto rate = static_cast<scalar_t>(lr / correction1);
-      const auto root = static_cast<scalar_t>(1 / correction2);
-      const auto eps = static_cast<scalar_t>(eps_);
-      sweep<scalar_t>(parameters, segments[s], *this, [=](int64_t i, scalar_t g) {
-        m[i] = b1 * m[i] + (1 - b1) * g;
-        v[i] = b2 * v[i] + (1 - b2) * g * g;
-        return rate * m[i] / (std::sqrt(v[i]) * root + eps);
-      });
+      const AdamRule<scalar_t> rule = {static_cast<scalar_t>(beta1_), static_cast<scalar_t>(beta2_),
+                                       static_cast<scalar_t>(lr / correction1),
+                                       static_cast<scalar_t>(1 / correction2),
+                                       static_cast<scalar_t>(eps_)};
+      const Seen one = sweep<scalar_t>(parameters, segments[s], *this, rule, first_, second_);
+      seen.parameter_squares += one.parameter_squares;
+      seen.gradient_squares += one.gradient_squares;
     });
   }
+  return seen;
 }
 
 std::map<std::string, at::Tensor> Adam::state() const {

@@ -167,7 +167,8 @@ TEST(Aevb, IsDeterministic) {
 TEST(Aevb, RejectsInvalidOptions) {
   const Problem p;
   EXPECT_THROW((void)p.aevb({.weight_prior = -1}), ConfigError);
-  EXPECT_THROW((void)p.aevb({.estimator = {.num_particles = 0}}), ConfigError);
+  auto none = p.aevb({.estimator = Sgvb{.num_particles = 0}});
+  EXPECT_THROW((void)none.step(p.batch, Noise(1)), ConfigError);
   FlatParameters unnamed({{"all", {{"theta", p.theta}, {"m", p.m}, {"s", p.s}}}});
   Aevb aevb(p.model(), p.guide(), unnamed, std::make_unique<Sgd>(kRate),
             {.update = Update::kAlternating});

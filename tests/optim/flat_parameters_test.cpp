@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "elbo/error.h"
+#include "elbo/kernels/linear.h"
 
 namespace elbo {
 namespace {
@@ -35,20 +36,44 @@ TEST(FlatParameters, ParametersAndGradientsAreViewsOfTwoBuffers) {
   parameters.values().add_(10);
   EXPECT_EQ(w[1][1].item<double>(), 14);
   EXPECT_EQ(v[1].item<double>(), 17);
-  parameters.zero_gradients();
-  EXPECT_TRUE(w.grad().eq(0).all().item<bool>());
-  (2 * w).sum().backward();
-  EXPECT_EQ(parameters.gradients().sum().item<double>(), 8) << "still the same storage";
+  w.sum().backward();
+  EXPECT_EQ(parameters.gradients().sum().item<double>(), 21 + 4) << "they accumulate";
 }
 
-TEST(FlatParameters, BindsReplacedGradientsAgain) {
+TEST(FlatParameters, BackwardReplacesTheGradients) {
   const auto w = leaf({1, 2});
-  FlatParameters parameters({{"theta", {{"w", w}}}});
+  const auto v = leaf({3});
+  FlatParameters parameters({{"theta", {{"w", w}}}, {"phi", {{"v", v}}}});
+  parameters.gradients().fill_(7);
+  parameters.backward({w * w}, {at::ones({2}, at::kDouble)});
+  EXPECT_TRUE(parameters.gradients().equal(at::tensor({2., 4., 0.})));
+  EXPECT_TRUE(w.grad().equal(at::tensor({2., 4.})));
+  parameters.gradients().fill_(7);
+  EXPECT_EQ(v.grad().item<double>(), 7) << "still a slice";
   w.mutable_grad() = at::ones({2}, at::kDouble);
-  EXPECT_EQ(parameters.gradients().sum().item<double>(), 0);
-  parameters.bind_gradients();
-  w.sum().backward();
-  EXPECT_EQ(parameters.gradients().sum().item<double>(), 2);
+  parameters.backward({v, w}, {at::ones({1}, at::kDouble), at::zeros({2}, at::kDouble)});
+  EXPECT_TRUE(parameters.gradients().equal(at::tensor({0., 0., 1.})));
+  EXPECT_THROW(parameters.backward({w}, {at::ones({5}, at::kDouble)}), c10::Error);
+  EXPECT_EQ(w.grad().data_ptr(), parameters.gradients().data_ptr()) << "bound again";
+}
+
+TEST(FlatParameters, BackwardAddsWhatLayersWriteToWhatAutogradBrings) {
+  const auto weight = at::full({3, 2}, 0.5, at::kFloat).requires_grad_();
+  const auto bias = at::zeros({3}, at::kFloat).requires_grad_();
+  FlatParameters parameters({{"theta", {{"weight", weight}, {"bias", bias}}}});
+  const auto x = at::arange(8, at::kFloat).view({4, 2}) / 4;
+  const auto objective = [&](bool fused) {
+    const auto layer = [&](const at::Tensor& input) {
+      return (fused ? fused_linear : linear_twin)(input, weight, bias, Activation::kTanh);
+    };
+    // The layer twice, and its weight by another way besides.
+    return (layer(x) * layer(2 * x + 1)).sum() + weight.square().sum();
+  };
+  parameters.backward({objective(true)}, {at::ones({}, at::kFloat)});
+  const auto ours = parameters.gradients().clone();
+  parameters.backward({objective(false)}, {at::ones({}, at::kFloat)});
+  EXPECT_TRUE(ours.allclose(parameters.gradients(), 1e-5, 1e-6));
+  EXPECT_FALSE(ours.allclose(parameters.gradients() + 1e-3, 1e-5, 1e-6)) << "planted";
 }
 
 TEST(FlatParameters, KnowsItsSegments) {

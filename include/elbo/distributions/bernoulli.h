@@ -19,6 +19,7 @@ class Bernoulli final : public DistributionBase<Bernoulli> {
   [[nodiscard]] at::Tensor sample(const Noise& noise, at::IntArrayRef shape = {}) const override;
   [[nodiscard]] bool is_discrete() const override { return true; }
   [[nodiscard]] at::Tensor log_prob(const at::Tensor& x) const override;
+  [[nodiscard]] at::Tensor log_prob_sum(const at::Tensor& x, int64_t event_dims) const override;
   [[nodiscard]] at::Tensor cdf(const at::Tensor& x) const override;
   [[nodiscard]] at::Tensor entropy() const override;
   [[nodiscard]] at::Tensor mean() const override { return probs(); }

@@ -44,6 +44,9 @@ class Distribution {
   [[nodiscard]] virtual bool is_discrete() const { return false; }
 
   [[nodiscard]] virtual at::Tensor log_prob(const at::Tensor& x) const = 0;
+  /// `log_prob` summed over its last `event_dims` dimensions, as `Independent` has it: in one pass
+  /// where the law has one.
+  [[nodiscard]] virtual at::Tensor log_prob_sum(const at::Tensor& x, int64_t event_dims) const;
   [[nodiscard]] virtual at::Tensor cdf(const at::Tensor& x) const;
   [[nodiscard]] virtual at::Tensor log_cdf(const at::Tensor& x) const;
   [[nodiscard]] virtual at::Tensor icdf(const at::Tensor& u) const;
@@ -121,6 +124,8 @@ class DistributionBase : public Distribution {
 namespace detail {
 /// Common broadcast shape of the parameters; ShapeError names the law.
 std::vector<int64_t> broadcast_shape(const std::string& law, at::IntArrayRef a, at::IntArrayRef b);
+/// Sums the last `dims` dimensions.
+at::Tensor sum_last(const at::Tensor& x, int64_t dims);
 /// Throws DomainError "Normal: scale must be > 0, got -1 at [3, 7]" unless all of `ok`.
 void check_parameter(const std::string& law, const char* parameter, const char* expected,
                      const at::Tensor& value, const at::Tensor& ok);

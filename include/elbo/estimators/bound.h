@@ -3,6 +3,10 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <functional>
+
+#include "elbo/program/trace.h"
+
 namespace elbo {
 
 /// The terms of a bound, in nats. What lies inside the plate is kept a row; global sites (weights
@@ -19,5 +23,9 @@ struct Bound {
   /// N/M sum of rows + global (AEVB eq 8): the full-data bound's unbiased estimate.
   [[nodiscard]] at::Tensor full_data() const;
 };
+
+/// Any estimator of a bound, of a model and its guide: `Sgvb`, `ImportanceWeighted`, one's own.
+using Estimator =
+    std::function<Bound(const Program& model, const Program& guide, const Batch&, const Noise&)>;
 
 }  // namespace elbo

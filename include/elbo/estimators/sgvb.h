@@ -2,7 +2,6 @@
 #pragma once
 
 #include "elbo/estimators/bound.h"
-#include "elbo/program/trace.h"
 
 namespace elbo {
 

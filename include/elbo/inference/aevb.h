@@ -15,7 +15,7 @@ enum class Update {
 };
 
 struct AevbOptions {
-  Sgvb estimator{};
+  Estimator estimator = Sgvb{};
   Update update = Update::kJoint;
   /// Precision of the Gaussian prior on all weights and biases (AEVB 5: 1); 0 for none.
   double weight_prior = 0;
@@ -23,8 +23,8 @@ struct AevbOptions {
   bool full_data_objective = false;
 };
 
-/// Maximises the SGVB bound over the segments "theta" (model) and "phi" (guide), or whichever
-/// segments the parameters have. Works on any pair of programs.
+/// Maximises a bound, SGVB's unless another is given, over the segments "theta" (model) and "phi"
+/// (guide), or whichever segments the parameters have. Works on any pair of programs.
 class Aevb final : public Learner {
  public:
   Aevb(Program model, Program guide, FlatParameters parameters,
@@ -37,7 +37,8 @@ class Aevb final : public Learner {
 
  private:
   StepResult gradient(const Batch& batch, const Noise& noise);
-  void ascend(const Segment& segment, int64_t total);
+  /// Moves a segment; gives (1/N) log p of its weights as they were.
+  double ascend(const Segment& segment, int64_t total);
 
   Program model_, guide_;
   FlatParameters parameters_;

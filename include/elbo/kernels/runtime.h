@@ -7,9 +7,10 @@ struct TuneOptions {
   int threads = 0;  ///< 0: as many as the machine has
 };
 
-/// Sets the number of OpenMP threads (ATen's and the BLAS's), flushes denormals to zero, and lets
-/// the allocator keep freed pages, which saves a step's page faults. The program calls it first;
-/// library users may.
+/// Sets the number of OpenMP threads (ATen's, the BLAS's and oneDNN's, which share one pool), has
+/// all of them flush denormals to zero, and from then on gives tensors memory that is kept when they
+/// end, in large pages where the system has them: a training step that runs again takes neither
+/// pages nor blocks from the system. The program calls it first; library users may.
 void tune(const TuneOptions& options = {});
 
 }  // namespace elbo::runtime

@@ -4,32 +4,43 @@
 #include <torch/nn/module.h>
 
 #include <string>
+#include <utility>
 
+#include "elbo/kernels/linear.h"
 #include "elbo/kernels/noise.h"
 #include "elbo/parameters.h"
 
 namespace elbo::nn {
 
-/// Elementwise non-linearity of a hidden layer.
-enum class Activation { kTanh, kRelu, kSoftplus, kSigmoid, kIdentity };
+using elbo::activate;
+using elbo::Activation;
 
 /// "tanh", "relu", "softplus", "sigmoid" or "identity"; ConfigError otherwise.
 [[nodiscard]] Activation parse_activation(const std::string& name);
 [[nodiscard]] std::string to_string(Activation activation);
-[[nodiscard]] at::Tensor activate(const at::Tensor& x, Activation activation);
 
-/// x W^T + b. **Shapes** x [..., in], weight [out, in], bias [out]; gives [..., out].
+/// activation(x W^T + b). **Shapes** x [..., in], weight [out, in], bias [out]; gives [..., out].
+/// **Throws** ShapeError where the columns of x are not `in`.
 [[nodiscard]] at::Tensor linear(const at::Tensor& x, const at::Tensor& weight,
-                                const at::Tensor& bias);
+                                const at::Tensor& bias,
+                                Activation activation = Activation::kIdentity);
 
 /// Owns the weight and bias of `linear`; both start at 0 (see `initialise`).
 class Linear : public torch::nn::Module {
  public:
   Linear(int64_t in, int64_t out, const at::TensorOptions& options);
-  [[nodiscard]] at::Tensor forward(const at::Tensor& x) const { return linear(x, weight, bias); }
+  [[nodiscard]] at::Tensor forward(const at::Tensor& x,
+                                   Activation activation = Activation::kIdentity) const {
+    return linear(x, weight, bias, activation);
+  }
 
   at::Tensor weight, bias;
 };
+
+/// Two layers of one input, of one shape: one product where their parameters lie side by side.
+[[nodiscard]] std::pair<at::Tensor, at::Tensor> linear_pair(const at::Tensor& x,
+                                                            const Linear& first,
+                                                            const Linear& second);
 
 /// How weights start.
 enum class Init {

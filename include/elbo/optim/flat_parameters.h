@@ -25,7 +25,8 @@ struct Segment {
 /// The parameters must be leaves of one dtype and device. Copies share the buffers.
 class FlatParameters {
  public:
-  /// Segments in the order given; names must be unique over all. Throws ConfigError otherwise.
+  /// Segments in the order given, in each the matrices before the vectors; names must be unique
+  /// over all. Throws ConfigError otherwise.
   explicit FlatParameters(const std::vector<std::pair<std::string, NamedParameters>>& segments);
 
   [[nodiscard]] const at::Tensor& values() const { return values_; }        ///< [P]
@@ -36,12 +37,17 @@ class FlatParameters {
   /// The whole buffer.
   [[nodiscard]] Segment all() const { return {"all", 0, values_.numel()}; }
 
-  void zero_gradients();
-  /// Points every parameter's gradient at its slice again, should someone have replaced it.
-  void bind_gradients();
+  /// Makes `gradients` those of the sum of the roots, each times its seed elementwise: fused layers
+  /// write theirs in place, others are copied.
+  void backward(const std::vector<at::Tensor>& roots, const std::vector<at::Tensor>& seeds);
 
  private:
+  /// Points every parameter's gradient at its slice.
+  void bind_gradients();
+
   at::Tensor values_, gradients_;
+  std::vector<int64_t> begins_;     // of each parameter, and the end
+  std::vector<at::Tensor> slices_;  // of `gradients_`
   std::vector<Segment> segments_;
   NamedParameters named_;
 };

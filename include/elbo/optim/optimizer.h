@@ -16,14 +16,21 @@ namespace elbo {
 /// already on the objective's scale (1/N per datum: AEVB 5's MAP).
 class Optimizer {
  public:
+  /// What a pass saw of its segment on the way, before it moved it.
+  struct Seen {
+    double parameter_squares = 0;  ///< sum of squares
+    double gradient_squares = 0;   ///< of `gradient` as given
+  };
+
   virtual ~Optimizer() = default;
 
   double lr = 1e-3;
   double gradient_scale = 1;
   double prior_precision = 0;
 
-  /// Moves the parameters of one segment.
-  virtual void step(FlatParameters& parameters, const Segment& segment) = 0;
+  /// Moves the parameters of one segment, a block at a time.
+  /// **Throws** NumericError where a block's gradient is not finite; that block is not moved.
+  virtual Seen step(FlatParameters& parameters, const Segment& segment) = 0;
   /// State by name, to be saved and put back; tensors are shared, not copied.
   [[nodiscard]] virtual std::map<std::string, at::Tensor> state() const = 0;
   [[nodiscard]] virtual std::string name() const = 0;
@@ -33,7 +40,7 @@ class Optimizer {
 class Sgd final : public Optimizer {
  public:
   explicit Sgd(double lr) { this->lr = lr; }
-  void step(FlatParameters& parameters, const Segment& segment) override;
+  Seen step(FlatParameters& parameters, const Segment& segment) override;
   [[nodiscard]] std::map<std::string, at::Tensor> state() const override { return {}; }
   [[nodiscard]] std::string name() const override { return "sgd"; }
 };
@@ -42,7 +49,7 @@ class Sgd final : public Optimizer {
 class Adagrad final : public Optimizer {
  public:
   Adagrad(const FlatParameters& parameters, double lr, double eps = 1e-10);
-  void step(FlatParameters& parameters, const Segment& segment) override;
+  Seen step(FlatParameters& parameters, const Segment& segment) override;
   [[nodiscard]] std::map<std::string, at::Tensor> state() const override;
   [[nodiscard]] std::string name() const override { return "adagrad"; }
 
@@ -57,7 +64,7 @@ class Adam final : public Optimizer {
  public:
   Adam(const FlatParameters& parameters, double lr, double beta1 = 0.9, double beta2 = 0.999,
        double eps = 1e-8);
-  void step(FlatParameters& parameters, const Segment& segment) override;
+  Seen step(FlatParameters& parameters, const Segment& segment) override;
   [[nodiscard]] std::map<std::string, at::Tensor> state() const override;
   [[nodiscard]] std::string name() const override { return "adam"; }
 

@@ -6,14 +6,12 @@
 #include <string>
 
 #include "elbo/distributions/bijection.h"
+#include "elbo/distributions/distribution.h"
 
 namespace elbo::detail {
 
 /// Throws ShapeError where `shape` has fewer dimensions than an element.
 void check_dims(const std::string& name, at::IntArrayRef shape, int64_t dims);
-
-/// Sums the last `dims` dimensions.
-at::Tensor sum_last(const at::Tensor& x, int64_t dims);
 
 /// Raises positive values that were rounded to 0 to the smallest normal number.
 at::Tensor at_least_tiny(const at::Tensor& x);

@@ -20,10 +20,6 @@ void check_dims(const std::string& name, at::IntArrayRef shape, int64_t dims) {
                                fmt::join(shape, ", "), dims));
 }
 
-at::Tensor sum_last(const at::Tensor& x, int64_t dims) {
-  return dims == 0 ? x : x.flatten(x.dim() - dims).sum(-1);
-}
-
 at::Tensor at_least_tiny(const at::Tensor& x) {
   return x.clamp_min(x.scalar_type() == at::kDouble ? std::numeric_limits<double>::min()
                                                     : std::numeric_limits<float>::min());

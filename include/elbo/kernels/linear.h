@@ -1,0 +1,36 @@
+// A layer in one call forward and few backward: product, bias and activation.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <utility>
+
+namespace elbo {
+
+/// Elementwise non-linearity of a layer.
+enum class Activation { kTanh, kRelu, kSoftplus, kSigmoid, kIdentity };
+
+[[nodiscard]] at::Tensor activate(const at::Tensor& x, Activation activation);
+
+/// activation(x W^T + b). **Shapes** x [.., in], weight [out, in], bias [out]; gives [.., out].
+///
+/// In float32 on the CPU product, bias and activation are one oneDNN call. Backward, one pass takes
+/// the gradient through the activation and sums the bias's; the gradients of weight and bias go
+/// straight to their place where a GradientSink has one for them. Elsewhere, and where the gradient
+/// is itself to be differentiated, `linear_twin` runs instead.
+[[nodiscard]] at::Tensor fused_linear(const at::Tensor& x, const at::Tensor& weight,
+                                      const at::Tensor& bias, Activation activation);
+
+/// Two such layers of one input, without activation: one product where weights and biases lie side
+/// by side, as those of one shape do that follow one another in FlatParameters.
+[[nodiscard]] std::pair<at::Tensor, at::Tensor> fused_linear_pair(const at::Tensor& x,
+                                                                  const at::Tensor& first_weight,
+                                                                  const at::Tensor& first_bias,
+                                                                  const at::Tensor& second_weight,
+                                                                  const at::Tensor& second_bias);
+
+/// `fused_linear` in plain ATen operations.
+[[nodiscard]] at::Tensor linear_twin(const at::Tensor& x, const at::Tensor& weight,
+                                     const at::Tensor& bias, Activation activation);
+
+}  // namespace elbo

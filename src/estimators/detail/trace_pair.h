@@ -1,0 +1,62 @@
+// What the estimators that draw from a guide have in common.
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <string>
+#include <vector>
+
+#include "elbo/estimators/bound.h"
+#include "elbo/program/handlers.h"
+
+namespace elbo::detail {
+
+/// A guide's trace and the model's, replayed at its draws.
+struct TracePair {
+  /// **Throws** SiteError, in the name of `estimator`, unless the two have the same latent sites
+  /// and every one of the guide can be reparameterised.
+  TracePair(const std::string& estimator, const Program& model, const Program& guide,
+            const Batch& batch, const Noise& noise, int64_t num_particles)
+      : guide(Trace::run(guide, batch, noise, {.num_particles = num_particles})),
+        model(Trace::run(replay(model, this->guide), batch, noise,
+                         {.num_particles = num_particles})) {
+    check(estimator + ": ");
+  }
+
+  Trace guide, model;
+
+ private:
+  void check(const std::string& estimator) const {
+    for (const Site& q : guide.sites()) {
+      if (q.observed) continue;
+      const Site* p = model.find(q.name);
+      const std::string site = estimator + "guide site '" + q.name + "'";
+      if (p == nullptr) throw SiteError(site + " is not in the model");
+      if (p->observed) throw SiteError(site + " is observed in the model");
+      if (p->distribution->event_shape() != q.distribution->event_shape())
+        throw ShapeError(estimator + "site '" + q.name +
+                         "' has different event shapes in model and guide");
+      if (!q.distribution->has_rsample())
+        throw SiteError(site + " (" + q.distribution->name() +
+                        ") has no reparameterised sampler; expected one with rsample");
+    }
+    for (const Site& p : model.sites())
+      if (!p.observed && guide.find(p.name) == nullptr)
+        throw SiteError(estimator + "latent site '" + p.name +
+                        "' of the model is not in the guide");
+  }
+};
+
+/// Adds a site's term to a sum that may be undefined; a plate's sites come as [L, M].
+inline void add(at::Tensor& sum, const at::Tensor& term) {
+  sum = sum.defined() ? sum + term : term;
+}
+
+/// The terms of a Bound broadcast to [L, M], 0 where there were no sites.
+inline void fill(Bound& bound, const std::vector<int64_t>& shape,
+                 const at::TensorOptions& options) {
+  for (at::Tensor* term : {&bound.reconstruction, &bound.kl})
+    *term = term->defined() ? term->expand(shape) : at::zeros(shape, options);
+}
+
+}  // namespace elbo::detail

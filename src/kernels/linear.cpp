@@ -1,0 +1,320 @@
+#include "elbo/kernels/linear.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include <algorithm>
+#include <cmath>
+#include <type_traits>
+
+#include "elbo/kernels/gradient_sink.h"
+#include "elbo/kernels/pack.h"
+#include "kernels/detail/product.h"
+#include "kernels/detail/through_twin.h"
+
+namespace elbo {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+using detail::Matrix;
+
+/// A contiguous tensor as rows of its last dimension.
+Matrix as_matrix(const at::Tensor& x) {
+  const int64_t columns = x.size(-1);
+  return {x.data_ptr<float>(), x.numel() / columns, columns};
+}
+
+/// d activation(a) / da, from y = activation(a).
+template <Activation kActivation>
+inline float slope(float y) {
+  switch (kActivation) {
+    case Activation::kTanh:
+      return 1 - y * y;
+    case Activation::kRelu:
+      return y > 0 ? 1.0F : 0.0F;
+    case Activation::kSoftplus:
+      return -std::expm1(-y);
+    case Activation::kSigmoid:
+      return y * (1 - y);
+    case Activation::kIdentity:
+      break;
+  }
+  return 1;
+}
+
+/// A gradient's way back through the activation: inner = incoming * slope(y), and the bias's
+/// gradient, which is its sum over rows.
+struct Backward {
+  Matrix incoming;
+  const float* y;
+  float* inner;  // null for the identity
+  float* bias;
+  bool add;  // to what `bias` holds
+};
+
+/// For columns [begin, end). The sums do not depend on how columns are shared out.
+template <Activation kActivation>
+ELBO_INLINE void through_columns(const Backward& b, int64_t begin, int64_t end) {
+  float* __restrict bias = b.bias;
+  const int64_t columns = b.incoming.columns;
+  if (!b.add) std::fill(bias + begin, bias + end, 0.0F);
+  for (int64_t r = 0; r < b.incoming.rows; ++r) {
+    const float* __restrict g = b.incoming.data + r * columns;
+    if constexpr (kActivation == Activation::kIdentity) {
+      for (int64_t c = begin; c < end; ++c) bias[c] += g[c];
+    } else {
+      const float* __restrict y = b.y + r * columns;
+      float* __restrict inner = b.inner + r * columns;
+      for (int64_t c = begin; c < end; ++c) {
+        inner[c] = g[c] * slope<kActivation>(y[c]);
+        bias[c] += inner[c];
+      }
+    }
+  }
+}
+using Columns = void (*)(const Backward&, int64_t begin, int64_t end);
+template <Activation kActivation>
+void columns_baseline(const Backward& b, int64_t begin, int64_t end) {
+  through_columns<kActivation>(b, begin, end);
+}
+#if defined(ELBO_HAS_AVX2_LOOPS)
+template <Activation kActivation>
+ELBO_AVX2 void columns_avx2(const Backward& b, int64_t begin, int64_t end) {
+  through_columns<kActivation>(b, begin, end);
+}
+#endif
+template <Activation kActivation>
+Columns columns_for_machine() {
+#if defined(ELBO_HAS_AVX2_LOOPS)
+  if (math::has_avx2()) return columns_avx2<kActivation>;
+#endif
+  return columns_baseline<kActivation>;
+}
+Columns columns_of(Activation activation) {
+  switch (activation) {
+    case Activation::kTanh:
+      return columns_for_machine<Activation::kTanh>();
+    case Activation::kRelu:
+      return columns_for_machine<Activation::kRelu>();
+    case Activation::kSoftplus:
+      return columns_for_machine<Activation::kSoftplus>();
+    case Activation::kSigmoid:
+      return columns_for_machine<Activation::kSigmoid>();
+    case Activation::kIdentity:
+      break;
+  }
+  return columns_for_machine<Activation::kIdentity>();
+}
+
+void through_activation(const Backward& b, Activation activation) {
+  // Whole cache lines, and some 16 thousand numbers for each thread.
+  constexpr int64_t kLine = 16, kWork = 1 << 14;
+  const int64_t lines = (b.incoming.columns + kLine - 1) / kLine;
+  const auto run = columns_of(activation);
+  at::parallel_for(0, lines, std::max<int64_t>(1, kWork / (b.incoming.rows * kLine)),
+                   [&](int64_t begin, int64_t end) {
+                     run(b, begin * kLine, std::min(end * kLine, b.incoming.columns));
+                   });
+}
+
+/// Weight and bias of one layer, or of two side by side: whose storage begins at these.
+struct Parameters {
+  at::Tensor weight, bias;  // contiguous
+};
+
+/// What backward gives; undefined where it is not wanted, or lies in a GradientSink.
+struct LayerGradients {
+  at::Tensor x, weight, bias;
+};
+
+/// The place for a parameter's gradient: a sink's, or a new tensor put into `own`.
+GradientSink::Place place_of(const at::Tensor& parameter, at::Tensor* own) {
+  if (const auto claimed = GradientSink::claim(parameter)) return *claimed;
+  *own = at::empty(parameter.sizes(), parameter.options().requires_grad(false));
+  return {.gradient = own->data_ptr(), .add = false};
+}
+
+/// From the gradient of y, both contiguous, for the bits of `wanted`: x, weight, bias.
+LayerGradients gradients(const at::Tensor& x, const Parameters& p, const at::Tensor& incoming,
+                         const at::Tensor& y, Activation activation, unsigned wanted) {
+  LayerGradients out;
+  const bool identity = activation == Activation::kIdentity;
+  Matrix inner = as_matrix(incoming);
+  at::Tensor through;
+  if (!identity || (wanted & 4U) != 0) {
+    GradientSink::Place bias;
+    if ((wanted & 4U) != 0) {
+      bias = place_of(p.bias, &out.bias);
+    } else {
+      out.bias = at::empty(p.bias.sizes(), p.bias.options().requires_grad(false));
+      bias.gradient = out.bias.data_ptr();
+    }
+    if (!identity) through = at::empty(incoming.sizes(), incoming.options());
+    through_activation({.incoming = inner,
+                        .y = y.data_ptr<float>(),
+                        .inner = identity ? nullptr : through.data_ptr<float>(),
+                        .bias = static_cast<float*>(bias.gradient),
+                        .add = bias.add},
+                       activation);
+    if (!identity) inner = as_matrix(through);
+    if ((wanted & 4U) == 0) out.bias.reset();
+  }
+  if ((wanted & 2U) != 0) {
+    const auto place = place_of(p.weight, &out.weight);
+    detail::product(inner.t(), as_matrix(x), static_cast<float*>(place.gradient),
+                    {.add = place.add});
+  }
+  if ((wanted & 1U) != 0) {
+    out.x = at::empty(x.sizes(), x.options().requires_grad(false));
+    detail::product(inner, as_matrix(p.weight), out.x.data_ptr<float>());
+  }
+  return out;
+}
+
+at::Tensor forward_of(const at::Tensor& x, const Parameters& p, Activation activation) {
+  auto shape = x.sizes().vec();
+  shape.back() = p.weight.size(0);
+  auto y = at::empty(shape, x.options().requires_grad(false));
+  detail::product(as_matrix(x), as_matrix(p.weight).t(), y.data_ptr<float>(),
+                  {.bias = p.bias.data_ptr<float>(), .activation = activation});
+  return y;
+}
+
+struct Layer : torch::autograd::Function<Layer> {
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
+                            const at::Tensor& bias, int64_t activation) {
+    const auto y = forward_of(x.contiguous(), {weight, bias}, static_cast<Activation>(activation));
+    context->saved_data["activation"] = activation;
+    context->save_for_backward({x, weight, bias, y});
+    return y;
+  }
+
+  static variable_list backward(AutogradContext* context, const variable_list& incoming) {
+    const auto activation = static_cast<Activation>(context->saved_data["activation"].toInt());
+    const auto saved = context->get_saved_variables();
+    const auto &x = saved[0], &weight = saved[1], &bias = saved[2], &y = saved[3];
+    const variable_list arguments = {x, weight, bias};
+    const unsigned wanted = detail::wanted_of(arguments);
+    if (at::GradMode::is_enabled()) {
+      auto out = detail::through_twin(
+          [&](const at::Tensor* a) { return linear_twin(a[0], a[1], a[2], activation); }, arguments,
+          incoming[0], wanted);
+      out.emplace_back();  // the activation has none
+      return out;
+    }
+    const auto found =
+        gradients(x.contiguous(), {weight, bias}, incoming[0].contiguous(), y, activation, wanted);
+    return {found.x, found.weight, found.bias, {}};
+  }
+};
+
+bool is_fusable(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
+  return detail::has_product(x) && detail::has_product(weight) && detail::has_product(bias) &&
+         weight.is_contiguous() && bias.is_contiguous() && x.numel() > 0 && weight.numel() > 0;
+}
+
+/// Whether b follows a in memory, so that they are one matrix or vector.
+bool are_side_by_side(const at::Tensor& a, const at::Tensor& b) {
+  return a.is_contiguous() && b.is_contiguous() && a.sizes() == b.sizes() &&
+         a.storage().is_alias_of(b.storage()) &&
+         b.storage_offset() == a.storage_offset() + a.numel();
+}
+/// The two as one, reached through the first.
+at::Tensor joined(const at::Tensor& first) {
+  auto shape = first.sizes().vec();
+  shape.front() *= 2;
+  return first.detach().as_strided(shape, first.strides());
+}
+
+/// Two layers side by side, as one.
+struct Pair : torch::autograd::Function<Pair> {
+  static variable_list forward(AutogradContext* context, const at::Tensor& x,
+                               const at::Tensor& first_weight, const at::Tensor& first_bias,
+                               const at::Tensor& second_weight, const at::Tensor& second_bias) {
+    const int64_t out = first_weight.size(0);
+    const auto both = forward_of(x.contiguous(), {joined(first_weight), joined(first_bias)},
+                                 Activation::kIdentity);
+    context->save_for_backward({x, first_weight, first_bias, second_weight, second_bias});
+    return {both.narrow(-1, 0, out), both.narrow(-1, out, out)};
+  }
+
+  static variable_list backward(AutogradContext* context, const variable_list& incoming) {
+    const auto a = context->get_saved_variables();
+    const unsigned wanted = detail::wanted_of(a);
+    const auto whole = [&](const at::Tensor& g) {
+      auto shape = a[0].sizes().vec();
+      shape.back() = a[1].size(0);
+      return g.defined() ? g : at::zeros(shape, a[0].options().requires_grad(false));
+    };
+    const auto g = at::cat({whole(incoming[0]), whole(incoming[1])}, -1);
+    if (at::GradMode::is_enabled())
+      return detail::through_twin(
+          [](const at::Tensor* t) {
+            return at::cat({linear_twin(t[0], t[1], t[2], Activation::kIdentity),
+                            linear_twin(t[0], t[3], t[4], Activation::kIdentity)},
+                           -1);
+          },
+          a, g, wanted);
+    const unsigned of_joined =
+        (wanted & 1U) | ((wanted & 0b01010U) != 0 ? 2U : 0U) | ((wanted & 0b10100U) != 0 ? 4U : 0U);
+    const int64_t out = a[1].size(0);
+    const auto found = gradients(a[0].contiguous(), {joined(a[1]), joined(a[2])}, g, g,
+                                 Activation::kIdentity, of_joined);
+    const auto half = [&](const at::Tensor& gradient, int64_t begin) {
+      return gradient.defined() ? gradient.narrow(0, begin, out) : gradient;
+    };
+    return {found.x, half(found.weight, 0), half(found.bias, 0), half(found.weight, out),
+            half(found.bias, out)};
+  }
+};
+
+}  // namespace
+
+at::Tensor activate(const at::Tensor& x, Activation activation) {
+  switch (activation) {
+    case Activation::kTanh:
+      return x.tanh();
+    case Activation::kRelu:
+      return x.relu();
+    case Activation::kSoftplus:
+      return at::softplus(x);
+    case Activation::kSigmoid:
+      return x.sigmoid();
+    case Activation::kIdentity:
+      break;
+  }
+  return x;
+}
+
+at::Tensor linear_twin(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                       Activation activation) {
+  // Two dimensions, so that the bias joins the product (addmm) whatever the leading ones.
+  auto shape = x.sizes().vec();
+  shape.back() = weight.size(0);
+  const auto y = at::addmm(bias, x.reshape({-1, x.size(-1)}), weight.t());
+  return activate(y.view(shape), activation);
+}
+
+at::Tensor fused_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                        Activation activation) {
+  if (!is_fusable(x, weight, bias)) return linear_twin(x, weight, bias, activation);
+  return Layer::apply(x, weight, bias, static_cast<int64_t>(activation));
+}
+
+std::pair<at::Tensor, at::Tensor> fused_linear_pair(const at::Tensor& x,
+                                                    const at::Tensor& first_weight,
+                                                    const at::Tensor& first_bias,
+                                                    const at::Tensor& second_weight,
+                                                    const at::Tensor& second_bias) {
+  if (!is_fusable(x, first_weight, first_bias) || !are_side_by_side(first_weight, second_weight) ||
+      !are_side_by_side(first_bias, second_bias))
+    return {fused_linear(x, first_weight, first_bias, Activation::kIdentity),
+            fused_linear(x, second_weight, second_bias, Activation::kIdentity)};
+  const auto both = Pair::apply(x, first_weight, first_bias, second_weight, second_bias);
+  return {both[0], both[1]};
+}
+
+}  // namespace elbo

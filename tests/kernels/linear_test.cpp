@@ -1,0 +1,124 @@
+#include "elbo/kernels/linear.h"
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include "elbo/kernels/noise.h"
+
+namespace elbo {
+namespace {
+
+constexpr Activation kAll[] = {Activation::kTanh, Activation::kRelu, Activation::kSoftplus,
+                               Activation::kSigmoid, Activation::kIdentity};
+
+at::Tensor normal(at::IntArrayRef shape, uint64_t seed, at::ScalarType type = at::kFloat) {
+  return Noise(seed).normal(shape, type);
+}
+
+struct Arguments {
+  at::Tensor x, weight, bias;
+  Arguments(std::vector<int64_t> leading, int64_t in, int64_t out, at::ScalarType type) {
+    leading.push_back(in);
+    x = normal(leading, 1, type).requires_grad_();
+    weight = (normal({out, in}, 2, type) / std::sqrt(static_cast<double>(in))).requires_grad_();
+    bias = normal({out}, 3, type).requires_grad_();
+  }
+  [[nodiscard]] std::vector<at::Tensor> leaves() const { return {x, weight, bias}; }
+};
+
+TEST(Linear, AgreesWithItsTwinInValueAndGradient) {
+  for (const Activation activation : kAll)
+    for (const int64_t rows : {0, 1, 7, 101})
+      for (const int64_t columns : {1, 3, 785}) {
+        const Arguments a({rows}, columns, 5, at::kFloat);
+        const auto ours = fused_linear(a.x, a.weight, a.bias, activation);
+        const auto twin = linear_twin(a.x, a.weight, a.bias, activation);
+        ASSERT_EQ(ours.sizes(), twin.sizes());
+        EXPECT_TRUE(ours.allclose(twin, 1e-5, 1e-6)) << rows << " x " << columns;
+        const auto g = normal(ours.sizes(), 4);
+        const auto of_ours = torch::autograd::grad({ours}, a.leaves(), {g});
+        const auto of_twin = torch::autograd::grad({twin}, a.leaves(), {g});
+        for (size_t k = 0; k < 3; ++k) {
+          ASSERT_EQ(of_ours[k].sizes(), of_twin[k].sizes());
+          EXPECT_TRUE(of_ours[k].allclose(of_twin[k], 1e-4, 1e-4))
+              << k << ", " << rows << " x " << columns;
+          if (rows > 0 && activation == Activation::kTanh)
+            EXPECT_FALSE(of_ours[k].allclose(of_twin[k] + 0.01, 1e-4, 1e-4)) << "planted";
+        }
+      }
+}
+
+TEST(Linear, TakesAnyLeadingDimensionsAndStrides) {
+  const Arguments a({2, 3}, 7, 4, at::kFloat);
+  const auto strided = normal({7, 6}, 5).t().view({2, 3, 7});
+  const auto wide = normal({6, 20}, 6).narrow(1, 3, 7);
+  for (const auto& x : {at::Tensor(a.x), strided, wide}) {
+    const auto ours = fused_linear(x, a.weight, a.bias, Activation::kTanh);
+    const auto twin = linear_twin(x, a.weight, a.bias, Activation::kTanh);
+    ASSERT_EQ(ours.sizes(), twin.sizes());
+    EXPECT_TRUE(ours.allclose(twin, 1e-5, 1e-6));
+  }
+  // A gradient that is a broadcast scalar.
+  const auto gradient = [&](bool fused) {
+    const auto y = (fused ? fused_linear : linear_twin)(a.x, a.weight, a.bias, Activation::kRelu);
+    return torch::autograd::grad({y.sum()}, a.leaves());
+  };
+  const auto ours = gradient(true), twin = gradient(false);
+  for (size_t k = 0; k < 3; ++k) EXPECT_TRUE(ours[k].allclose(twin[k], 1e-5, 1e-5)) << k;
+}
+
+TEST(Linear, HasSecondDerivativesByItsTwin) {
+  const Arguments a({4}, 3, 2, at::kFloat);
+  const auto second = [&](auto layer) {
+    const auto y = layer(a.x, a.weight, a.bias, Activation::kTanh).sum();
+    const auto first = torch::autograd::grad({y}, {a.x}, {}, c10::nullopt, true)[0];
+    return torch::autograd::grad({first.square().sum()}, {a.weight})[0];
+  };
+  EXPECT_TRUE(second(fused_linear).allclose(second(linear_twin), 1e-5, 1e-6));
+}
+
+TEST(Linear, GivesNoGradientThatIsNotWanted) {
+  const Arguments a({4}, 3, 2, at::kFloat);
+  const auto y = fused_linear(a.x.detach(), a.weight, a.bias.detach(), Activation::kTanh);
+  const auto g = torch::autograd::grad({y.sum()}, {a.weight})[0];
+  const auto twin = linear_twin(a.x.detach(), a.weight, a.bias.detach(), Activation::kTanh);
+  EXPECT_TRUE(g.allclose(torch::autograd::grad({twin.sum()}, {a.weight})[0], 1e-5, 1e-6));
+}
+
+TEST(LinearPair, IsOneProductOfLayersSideBySide) {
+  // Two weights in one buffer, then two biases, as FlatParameters lays them.
+  const auto buffer = normal({2 * 5 * 3 + 2 * 5}, 7);
+  const auto parameter = [&](int64_t offset, std::vector<int64_t> shape) {
+    int64_t n = 1;
+    for (const int64_t s : shape) n *= s;
+    return buffer.narrow(0, offset, n).view(shape).detach().requires_grad_();
+  };
+  const std::vector<at::Tensor> side_by_side = {parameter(0, {5, 3}), parameter(30, {5}),
+                                                parameter(15, {5, 3}), parameter(35, {5})};
+  std::vector<at::Tensor> apart;
+  for (const auto& p : side_by_side) apart.push_back(p.detach().clone().requires_grad_());
+  const auto x = normal({2, 7, 3}, 8).requires_grad_();
+  const auto run = [&](const std::vector<at::Tensor>& p, bool both) {
+    const auto [first, second] = fused_linear_pair(x, p[0], p[1], p[2], p[3]);
+    EXPECT_EQ(first.sizes(), at::IntArrayRef({2, 7, 5}));
+    const auto y = (first * normal({2, 7, 5}, 9)).sum();
+    auto leaves = p;
+    leaves.push_back(x);
+    auto out = torch::autograd::grad({both ? y + second.square().sum() : y}, leaves, {},
+                                     c10::nullopt, false, /*allow_unused=*/true);
+    out.push_back(first);
+    out.push_back(second);
+    return out;
+  };
+  for (const bool both : {true, false}) {
+    const auto ours = run(side_by_side, both), twins = run(apart, both);
+    for (size_t k = 0; k < ours.size(); ++k) {
+      const auto twin = twins[k].defined() ? twins[k] : at::zeros_like(ours[k]);
+      EXPECT_TRUE(ours[k].allclose(twin, 1e-5, 1e-5)) << k;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace elbo
