@@ -1,0 +1,197 @@
+// A training step beside its matrix products alone, in one process: blocks of the one and of the
+// other in turn, the ratio of each pair, their median and its 95 % bootstrap interval.
+//
+//   elbo_bench_step [WORKLOAD..] [--threads 1,2] [--pairs 40] [--optimizer adam|adagrad|sgd]
+//
+// Prints a line a workload and number of threads: ms a step (median, least, largest), ms of the
+// limit, the ratio and its interval. A step gathers its rows, runs both programs, their backward
+// pass and the optimiser, as training does.
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <functional>
+#include <random>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "elbo/data/batch_source.h"
+#include "elbo/estimators/importance_weighted.h"
+#include "elbo/inference/aevb.h"
+#include "elbo/kernels/runtime.h"
+#include "elbo/models/vae.h"
+#include "limit.h"
+
+namespace {
+
+using namespace elbo;
+
+struct Workload {
+  std::string name;
+  int64_t data_dim;
+  std::vector<int64_t> hidden;
+  int64_t latent, rows;
+  int64_t particles = 1;
+  Likelihood likelihood = Likelihood::kBernoulli;
+};
+
+const std::vector<Workload>& workloads() {
+  static const std::vector<Workload> all = {
+      {"w1", 784, {500}, 20, 100},
+      {"w2", 784, {200, 200}, 50, 20, 50},
+      {"w3", 784, {2000}, 50, 1000},
+      {"w5", 560, {200}, 2, 100, 1, Likelihood::kGaussian},
+  };
+  return all;
+}
+
+/// The step's products, the heads of a network merged into one.
+std::vector<bench::Product> products_of(const Workload& w) {
+  std::vector<bench::Product> out;
+  int64_t in = w.data_dim;
+  for (const int64_t width : w.hidden) {
+    bench::append_layer(out, w.rows, in, width, in != w.data_dim);
+    in = width;
+  }
+  bench::append_layer(out, w.rows, in, 2 * w.latent, true);
+  in = w.latent;
+  const int64_t rows = w.rows * w.particles;
+  for (auto width = w.hidden.rbegin(); width != w.hidden.rend(); ++width) {
+    bench::append_layer(out, rows, in, *width, true);
+    in = *width;
+  }
+  const bool two_heads = w.likelihood == Likelihood::kGaussian;
+  bench::append_layer(out, rows, in, (two_heads ? 2 : 1) * w.data_dim, true);
+  return out;
+}
+
+/// Training as the program does it.
+class Training {
+ public:
+  Training(const Workload& w, const std::string& optimizer, int64_t rows = 10000)
+      : batch_rows_(w.rows),
+        vae_(config_of(w), at::kFloat),
+        source_(part_of(rows, w.data_dim), 1.0 / 255, data::Binarize::kNone, at::kFloat) {
+    NamedParameters all;
+    for (const auto& [segment, named] : vae_.parameters())
+      all.insert(all.end(), named.begin(), named.end());
+    nn::initialise(all, nn::Init::kXavier, Noise(1).site("init"));
+    FlatParameters parameters(vae_.parameters());
+    auto chosen = make_optimizer(optimizer, parameters, 1e-3);
+    AevbOptions options{.weight_prior = 1};
+    if (w.particles > 1) options.estimator = ImportanceWeighted{w.particles};
+    learner_ = std::make_unique<Aevb>(vae_.model(), vae_.guide(), std::move(parameters),
+                                      std::move(chosen), std::move(options));
+    order_ = data::epoch_order(1, 0, rows);
+  }
+
+  double step() {
+    if (next_ + batch_rows_ > static_cast<int64_t>(order_.size())) next_ = 0;
+    const auto rows = at::tensor(
+        at::ArrayRef<int64_t>(order_.data() + next_, static_cast<size_t>(batch_rows_)), at::kLong);
+    next_ += batch_rows_;
+    const Noise noise(1, ++steps_);
+    return learner_->step(source_.gather(rows, noise), noise).elbo;
+  }
+
+ private:
+  static VaeConfig config_of(const Workload& w) {
+    VaeConfig config;
+    config.data_dim = w.data_dim;
+    config.latent_dim = w.latent;
+    config.hidden = w.hidden;
+    config.likelihood = w.likelihood;
+    return config;
+  }
+  static data::Part part_of(int64_t rows, int64_t columns) {
+    const auto grey = Noise(7).uniform({rows, columns}, at::kFloat);
+    return {.x = (grey * 256).to(at::kByte)};
+  }
+
+  int64_t batch_rows_;
+  Vae vae_;
+  data::BatchSource source_;
+  std::unique_ptr<Aevb> learner_;
+  std::vector<int64_t> order_;
+  int64_t next_ = 0;
+  uint64_t steps_ = 0;
+};
+
+/// Milliseconds of each of `count` calls, in the mean.
+double time(const std::function<void()>& call, int64_t count) {
+  const auto begin = std::chrono::steady_clock::now();
+  for (int64_t i = 0; i < count; ++i) call();
+  return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin)
+             .count() /
+         static_cast<double>(count);
+}
+
+double median(std::vector<double> x) {
+  std::nth_element(x.begin(), x.begin() + static_cast<std::ptrdiff_t>(x.size() / 2), x.end());
+  return x[x.size() / 2];
+}
+
+std::pair<double, double> interval(const std::vector<double>& x) {
+  std::mt19937_64 random(1);
+  std::vector<double> medians, draw(x.size());
+  for (int i = 0; i < 2000; ++i) {
+    for (auto& d : draw) d = x[random() % x.size()];
+    medians.push_back(median(draw));
+  }
+  std::sort(medians.begin(), medians.end());
+  return {medians[50], medians[1949]};
+}
+
+void run(const Workload& w, int threads, int pairs, const std::string& optimizer) {
+  runtime::tune({.threads = threads});
+  Training training(w, optimizer);
+  const auto limit = bench::limit_of(products_of(w), false);
+  const auto step = [&] { training.step(); };
+  // Blocks of some 40 ms, after as much to warm up.
+  const auto per_block = static_cast<int64_t>(std::ceil(40 / (time(limit, 3), time(limit, 3))));
+  time(step, std::max<int64_t>(12, per_block));
+  std::vector<double> ours, limits, ratios;
+  for (int i = 0; i < pairs; ++i) {
+    ours.push_back(time(step, per_block));
+    limits.push_back(time(limit, per_block));
+    ratios.push_back(ours.back() / limits.back());
+  }
+  const auto [low, high] = interval(ratios);
+  std::printf("%s\telbo %s\t%d\t%.3f\t%.3f\t%.3f\t%.3f\t%.3f\t%.3f\t%.3f\n", w.name.c_str(),
+              optimizer.c_str(), threads, median(ours), *std::min_element(ours.begin(), ours.end()),
+              *std::max_element(ours.begin(), ours.end()), median(limits), median(ratios), low,
+              high);
+  std::fflush(stdout);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  std::vector<std::string> names;
+  std::vector<int> threads = {1, 2};
+  std::string optimizer = "adam";
+  int pairs = 40;
+  for (int i = 1; i < argc; ++i) {
+    const std::string flag = argv[i];
+    const bool has_value = i + 1 < argc;
+    if (flag == "--threads" && has_value) {
+      threads.clear();
+      std::istringstream in(argv[++i]);
+      for (std::string one; std::getline(in, one, ',');) threads.push_back(std::stoi(one));
+    } else if (flag == "--pairs" && has_value) {
+      pairs = std::stoi(argv[++i]);
+    } else if (flag == "--optimizer" && has_value) {
+      optimizer = argv[++i];
+    } else {
+      names.push_back(flag);
+    }
+  }
+  std::printf("workload\tprogram\tthreads\tms\tmin\tmax\tlimit_ms\tratio\tlow\thigh\n");
+  for (const auto& w : workloads())
+    if (names.empty() || std::find(names.begin(), names.end(), w.name) != names.end())
+      for (const int t : threads) run(w, t, pairs, optimizer);
+}
