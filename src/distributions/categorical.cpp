@@ -2,11 +2,27 @@
 
 #include <ATen/ATen.h>
 
+#include <limits>
+
+#include "elbo/kernels/elementwise.h"
+#include "elbo/kernels/math.h"
+
 namespace elbo {
 namespace {
+/// log p, -inf and without slope where p is 0.
+struct LogWeight {
+  static constexpr bool kHot = true;
+  template <class T>
+  ELBO_INLINE T operator()(const T& p) const {
+    using namespace math;
+    return select(p > 0.0, log(p), -std::numeric_limits<double>::infinity());
+  }
+};
+
 at::Tensor normalised(const at::Tensor& probs) {
   if (probs.dim() < 1) throw ShapeError("Categorical: probs needs a last dimension of categories");
-  return probs.log() - probs.sum(-1, /*keepdim=*/true).log();
+  const auto p = at::isFloatingType(probs.scalar_type()) ? probs : probs.to(at::kFloat);
+  return evaluate(formula<LogWeight, 1>(), {p}) - p.sum(-1, /*keepdim=*/true).log();
 }
 }  // namespace
 

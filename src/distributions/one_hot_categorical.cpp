@@ -49,10 +49,18 @@ struct LogDensity {
   }
 };
 
-Categorical from_log_probs(const at::Tensor& log_probs, const at::Tensor& like) {
-  auto given = like;
+Categorical of_probs(const at::Tensor& probs, Validate validate) {
+  (void)detail::batch_of(kName, "probs", probs, 1);
+  if (validate == Validate::kYes) detail::check_probs(kName, probs);
+  return Categorical(probs, Validate::kNo);
+}
+
+Categorical of_logits(const at::Tensor& logits, Validate validate) {
+  (void)detail::batch_of(kName, "logits", logits, 1);
+  if (validate == Validate::kYes) detail::check_logits(kName, logits);
+  auto given = logits;
   detail::unify({&given});
-  return Categorical::from_logits(log_probs.to(given.scalar_type()));
+  return Categorical::from_logits(given);
 }
 
 }  // namespace
@@ -62,10 +70,10 @@ OneHotCategorical::OneHotCategorical(Categorical categorical)
       categorical_(std::move(categorical)) {}
 
 OneHotCategorical::OneHotCategorical(const at::Tensor& probs, Validate validate)
-    : OneHotCategorical(from_log_probs(detail::log_of_probs(kName, probs, validate), probs)) {}
+    : OneHotCategorical(of_probs(probs, validate)) {}
 
 OneHotCategorical OneHotCategorical::from_logits(const at::Tensor& logits, Validate validate) {
-  return OneHotCategorical(from_log_probs(detail::log_of_logits(kName, logits, validate), logits));
+  return OneHotCategorical(of_logits(logits, validate));
 }
 
 at::Tensor OneHotCategorical::one_hot(const at::Tensor& category) const {

@@ -120,6 +120,26 @@ ELBO_INLINE void scatter(const Pack* slopes, const Pack& by, int64_t size, int64
   }
 }
 
+/// sums[i] += slopes[i] by
+ELBO_INLINE void accumulate(const Pack* __restrict slopes, const Pack& by, int64_t size,
+                            Pack* __restrict sums) {
+  for (int64_t i = 0; i < size; ++i) sums[i] = sums[i] + slopes[i] * by;
+}
+void accumulate_baseline(const Pack* slopes, const Pack& by, int64_t size, Pack* sums) {
+  accumulate(slopes, by, size, sums);
+}
+#if defined(ELBO_HAS_AVX2_LOOPS)
+ELBO_AVX2 void accumulate_avx2(const Pack* slopes, const Pack& by, int64_t size, Pack* sums) {
+  accumulate(slopes, by, size, sums);
+}
+#endif
+auto accumulate_for_machine() {
+#if defined(ELBO_HAS_AVX2_LOOPS)
+  if (math::has_avx2()) return accumulate_avx2;
+#endif
+  return accumulate_baseline;
+}
+
 template <class T>
 using Gather = void (*)(const T* const* rows, int64_t size, Pack* to);
 template <class T>
@@ -246,6 +266,7 @@ variable_list gradients(const EventFormula& formula, const variable_list& argume
   const auto arity = layout.operands.size();
   const auto incoming = gradient.expand(layout.batch).contiguous();
   const auto* g = incoming.data_ptr<double>();
+  static const auto add_up = accumulate_for_machine();
   // A row for each event, or for each chunk where all share the argument.
   variable_list rows(arity);
   for (size_t k = 0; k < arity; ++k) {
@@ -274,8 +295,7 @@ variable_list gradients(const EventFormula& formula, const variable_list& argume
           const int64_t size = layout.sizes[k];
           const Pack* slopes = work.slopes()[k];
           if (layout.operands[k].shared)
-            for (int64_t i = 0; i < size; ++i)
-              sums[k][static_cast<size_t>(i)] = sums[k][static_cast<size_t>(i)] + slopes[i] * by;
+            add_up(slopes, by, size, sums[k].data());
           else if (rows[k].scalar_type() == at::kDouble)
             store(slopes, by, size, first, count, rows[k].data_ptr<double>());
           else

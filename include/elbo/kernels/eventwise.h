@@ -16,7 +16,7 @@ struct EventFormula {
   /// space for as many as all arguments have together.
   using Value = void (*)(const math::Pack* const* in, const int64_t* sizes, math::Pack* room,
                          math::Pack* out);
-  /// slopes[k][i] is the derivative along that element.
+  /// slopes[k][i] is the derivative along that element; what is never written stays 0.
   using Slopes = void (*)(const math::Pack* const* in, const int64_t* sizes, math::Pack* room,
                           math::Pack* const* slopes);
   int arity = 0;

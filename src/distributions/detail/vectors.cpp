@@ -2,9 +2,12 @@
 
 #include <ATen/ATen.h>
 #include <ATen/ExpandUtils.h>
+#include <ATen/Parallel.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <torch/csrc/autograd/custom_function.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <limits>
@@ -78,26 +81,32 @@ at::Tensor on_simplex(const at::Tensor& x) {
   return x.ge(0).all(-1).logical_and((x.sum(-1) - 1).abs().le(1e-5));
 }
 
+void check_probs(const std::string& law, const at::Tensor& probs) {
+  (void)batch_of(law, "probs", probs, 1);
+  check_parameter(law, "probs", ">= 0", probs, probs >= 0);
+  const auto sum = wide(probs).sum(-1);
+  check_parameter(law, "the sum of probs", "> 0 and finite", sum,
+                  (sum > 0).logical_and(sum < INFINITY));
+}
+
+void check_logits(const std::string& law, const at::Tensor& logits) {
+  (void)batch_of(law, "logits", logits, 1);
+  check_parameter(law, "logits", "< inf", logits, logits < INFINITY);
+  const auto largest = logits.amax(-1);
+  check_parameter(law, "the largest of logits", "> -inf", largest, largest > -INFINITY);
+}
+
 at::Tensor log_of_probs(const std::string& law, const at::Tensor& probs, Validate validate) {
   (void)batch_of(law, "probs", probs, 1);
+  if (validate == Validate::kYes) check_probs(law, probs);
   const auto p = wide(probs);
-  const auto sum = p.sum(-1);
-  if (validate == Validate::kYes) {
-    check_parameter(law, "probs", ">= 0", probs, probs >= 0);
-    check_parameter(law, "the sum of probs", "> 0 and finite", sum,
-                    (sum > 0).logical_and(sum < INFINITY));
-  }
   const auto one = at::ones({}, p.options().requires_grad(false));
-  return or_impossible(p > 0, at::where(p > 0, p, one).log()) - sum.log().unsqueeze(-1);
+  return or_impossible(p > 0, at::where(p > 0, p, one).log()) - p.sum(-1).log().unsqueeze(-1);
 }
 
 at::Tensor log_of_logits(const std::string& law, const at::Tensor& logits, Validate validate) {
   (void)batch_of(law, "logits", logits, 1);
-  if (validate == Validate::kYes) {
-    check_parameter(law, "logits", "< inf", logits, logits < INFINITY);
-    const auto largest = logits.amax(-1);
-    check_parameter(law, "the largest of logits", "> -inf", largest, largest > -INFINITY);
-  }
+  if (validate == Validate::kYes) check_logits(law, logits);
   return at::log_softmax(wide(logits), -1);
 }
 
@@ -131,13 +140,65 @@ at::Tensor on_columns(at::Tensor matrix, const at::Tensor& vectors, const Operat
 
 }  // namespace
 
+namespace {
+
+/// Rows whose outer products are summed in their own dtype before the sum goes on in float64.
+constexpr int64_t kRows = 1024;
+
+/// sum_r a_r b_r^T of rows [n, i] and [n, j], for small i and j, where a BLAS does not use its
+/// threads. Does not depend on their number.
+template <class T>
+at::Tensor sum_of_outer_products(const at::Tensor& a, const at::Tensor& b) {
+  const int64_t n = a.size(0), rows = a.size(1), columns = b.size(1);
+  const int64_t chunks = (n + kRows - 1) / kRows;
+  const auto sums = at::zeros({chunks, rows, columns}, a.options());
+  const T *x = a.data_ptr<T>(), *y = b.data_ptr<T>();
+  T* out = sums.data_ptr<T>();
+  at::parallel_for(0, chunks, 4, [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin * kRows; r < std::min(n, end * kRows); ++r) {
+      T* __restrict to = out + r / kRows * rows * columns;
+      const T* __restrict right = y + r * columns;
+      for (int64_t i = 0; i < rows; ++i) {
+        const T left = x[r * rows + i];
+        for (int64_t j = 0; j < columns; ++j) to[i * columns + j] += left * right[j];
+      }
+    }
+  });
+  return sums.sum(0, /*keepdim=*/false, at::kDouble).to(a.scalar_type());
+}
+
+/// v M^T for rows v of one matrix.
+struct Times : torch::autograd::Function<Times> {
+  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& matrix,
+                            const at::Tensor& rows) {
+    context->save_for_backward({matrix, rows});
+    return rows.mm(matrix.t());
+  }
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
+                                                 const torch::autograd::variable_list& incoming) {
+    const auto saved = context->get_saved_variables();
+    const auto &matrix = saved[0], &rows = saved[1], &g = incoming[0];
+    const bool fast = !at::GradMode::is_enabled() && g.is_cpu() && matrix.numel() <= 1024;
+    torch::autograd::variable_list out(2);
+    if (matrix.requires_grad())
+      out[0] = !fast ? g.t().mm(rows)
+               : g.scalar_type() == at::kFloat
+                   ? sum_of_outer_products<float>(g.contiguous(), rows.contiguous())
+                   : sum_of_outer_products<double>(g.contiguous(), rows.contiguous());
+    if (rows.requires_grad()) out[1] = g.mm(matrix);
+    return out;
+  }
+};
+
+}  // namespace
+
 at::Tensor times(const at::Tensor& matrix, const at::Tensor& vectors) {
   if (matrix.numel() == matrix.size(-1) * matrix.size(-2)) {
     const auto one = matrix.reshape({matrix.size(-2), matrix.size(-1)});
     auto batch = at::infer_size(vectors.sizes().slice(0, static_cast<size_t>(vectors.dim() - 1)),
                                 matrix.sizes().slice(0, static_cast<size_t>(matrix.dim() - 2)));
     batch.push_back(matrix.size(-2));
-    return vectors.matmul(one.t()).view(batch);
+    return Times::apply(one, vectors.reshape({-1, vectors.size(-1)})).view(batch);
   }
   return on_columns(matrix, vectors,
                     [](const auto& m, const auto& columns) { return at::matmul(m, columns); });
@@ -185,7 +246,7 @@ struct SquaredDistance {
       out[1][i] = -twice[i];
     }
     for (int64_t i = 0; i < d; ++i)
-      for (int64_t j = 0; j < d; ++j) out[2][i * d + j] = j > i ? V(0.0) : -twice[i] * white[j];
+      for (int64_t j = 0; j <= i; ++j) out[2][i * d + j] = -twice[i] * white[j];
   }
   static at::Tensor twin(const at::Tensor* a) {
     return solve_lower(wide(a[2]), wide(a[0]) - wide(a[1])).square().sum(-1);

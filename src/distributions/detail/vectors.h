@@ -40,10 +40,14 @@ at::Tensor or_filler(const at::Tensor& ok, const at::Tensor& x, const at::Tensor
                      int64_t event_dims);
 /// Vectors >= 0 that sum to 1, up to the rounding of float32.
 at::Tensor on_simplex(const at::Tensor& x);
+/// **Throws** DomainError unless probs >= 0 and their sum is positive and finite.
+void check_probs(const std::string& law, const at::Tensor& probs);
+/// **Throws** DomainError where a logit is NaN or +inf, or all are -inf.
+void check_logits(const std::string& law, const at::Tensor& logits);
 /// log(probs / sum probs) in float64 of weights along the last dimension; none may have a NaN
-/// gradient. **Throws** DomainError unless probs >= 0 and their sum is positive and finite.
+/// gradient. **Throws** as `check_probs` when asked to validate.
 at::Tensor log_of_probs(const std::string& law, const at::Tensor& probs, Validate validate);
-/// The same of logits. **Throws** DomainError where one is NaN or +inf, or all are -inf.
+/// The same of logits.
 at::Tensor log_of_logits(const std::string& law, const at::Tensor& logits, Validate validate);
 /// Rounds a draw to `type` and keeps it above 0.
 at::Tensor positive(const at::Tensor& draw, at::ScalarType type);
