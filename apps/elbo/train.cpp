@@ -39,7 +39,8 @@ std::unique_ptr<Aevb> make_learner(const Model& model, const Settings& s, double
       .estimator = make_estimator(s.word("objective"), s.integer("mc-samples")),
       .update = s.word("update") == "joint" ? Update::kJoint : Update::kAlternating,
       .weight_prior = s.real("weight-prior"),
-      .full_data_objective = s.word("objective-scale") == "full-data"};
+      .full_data_objective = s.word("objective-scale") == "full-data",
+      .bfloat16_products = s.word("precision") == "bfloat16"};
   return std::make_unique<Aevb>(model.model(), model.guide(), std::move(parameters),
                                 std::move(optimizer), options);
 }

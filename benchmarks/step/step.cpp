@@ -2,6 +2,7 @@
 // other in turn, the ratio of each pair, their median and its 95 % bootstrap interval.
 //
 //   elbo_bench_step [WORKLOAD..] [--threads 1,2] [--pairs 40] [--optimizer adam|adagrad|sgd]
+//                   [--bfloat16]
 //
 // Prints a line a workload and number of threads: ms a step (median, least, largest), ms of the
 // limit, the ratio and its interval. A step gathers its rows, runs both programs, their backward
@@ -72,7 +73,7 @@ std::vector<bench::Product> products_of(const Workload& w) {
 /// Training as the program does it.
 class Training {
  public:
-  Training(const Workload& w, const std::string& optimizer, int64_t rows = 10000)
+  Training(const Workload& w, const std::string& optimizer, bool bfloat16, int64_t rows = 10000)
       : batch_rows_(w.rows),
         vae_(config_of(w), at::kFloat),
         source_(part_of(rows, w.data_dim), 1.0 / 255, data::Binarize::kNone, at::kFloat) {
@@ -82,7 +83,7 @@ class Training {
     nn::initialise(all, nn::Init::kXavier, Noise(1).site("init"));
     FlatParameters parameters(vae_.parameters());
     auto chosen = make_optimizer(optimizer, parameters, 1e-3);
-    AevbOptions options{.weight_prior = 1};
+    AevbOptions options{.weight_prior = 1, .bfloat16_products = bfloat16};
     if (w.particles > 1) options.estimator = ImportanceWeighted{w.particles};
     learner_ = std::make_unique<Aevb>(vae_.model(), vae_.guide(), std::move(parameters),
                                       std::move(chosen), std::move(options));
@@ -146,10 +147,10 @@ std::pair<double, double> interval(const std::vector<double>& x) {
   return {medians[50], medians[1949]};
 }
 
-void run(const Workload& w, int threads, int pairs, const std::string& optimizer) {
+void run(const Workload& w, int threads, int pairs, const std::string& optimizer, bool bfloat16) {
   runtime::tune({.threads = threads});
-  Training training(w, optimizer);
-  const auto limit = bench::limit_of(products_of(w), false);
+  Training training(w, optimizer, bfloat16);
+  const auto limit = bench::limit_of(products_of(w), bfloat16);
   const auto step = [&] { training.step(); };
   // Blocks of some 40 ms, after as much to warm up.
   const auto per_block = static_cast<int64_t>(std::ceil(40 / (time(limit, 3), time(limit, 3))));
@@ -161,8 +162,9 @@ void run(const Workload& w, int threads, int pairs, const std::string& optimizer
     ratios.push_back(ours.back() / limits.back());
   }
   const auto [low, high] = interval(ratios);
-  std::printf("%s\telbo %s\t%d\t%.3f\t%.3f\t%.3f\t%.3f\t%.3f\t%.3f\t%.3f\n", w.name.c_str(),
-              optimizer.c_str(), threads, median(ours), *std::min_element(ours.begin(), ours.end()),
+  std::printf("%s\telbo %s %s\t%d\t%.3f\t%.3f\t%.3f\t%.3f\t%.3f\t%.3f\t%.3f\n", w.name.c_str(),
+              optimizer.c_str(), bfloat16 ? "bfloat16" : "float32", threads, median(ours),
+              *std::min_element(ours.begin(), ours.end()),
               *std::max_element(ours.begin(), ours.end()), median(limits), median(ratios), low,
               high);
   std::fflush(stdout);
@@ -175,6 +177,7 @@ int main(int argc, char** argv) {
   std::vector<int> threads = {1, 2};
   std::string optimizer = "adam";
   int pairs = 40;
+  bool bfloat16 = false;
   for (int i = 1; i < argc; ++i) {
     const std::string flag = argv[i];
     const bool has_value = i + 1 < argc;
@@ -186,6 +189,8 @@ int main(int argc, char** argv) {
       pairs = std::stoi(argv[++i]);
     } else if (flag == "--optimizer" && has_value) {
       optimizer = argv[++i];
+    } else if (flag == "--bfloat16") {
+      bfloat16 = true;
     } else {
       names.push_back(flag);
     }
@@ -193,5 +198,5 @@ int main(int argc, char** argv) {
   std::printf("workload\tprogram\tthreads\tms\tmin\tmax\tlimit_ms\tratio\tlow\thigh\n");
   for (const auto& w : workloads())
     if (names.empty() || std::find(names.begin(), names.end(), w.name) != names.end())
-      for (const int t : threads) run(w, t, pairs, optimizer);
+      for (const int t : threads) run(w, t, pairs, optimizer, bfloat16);
 }

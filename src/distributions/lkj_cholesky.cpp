@@ -53,7 +53,7 @@ at::Tensor LKJCholesky::rsample(const Noise& noise, at::IntArrayRef shape) const
   const Rows rows(concentration_, dim());
   auto full = extended_shape(shape);
   const auto normal = noise.site("direction")
-                          .normal(full, rows.b.options().requires_grad(false))
+                          .normal(full, concentration_.options().requires_grad(false))
                           .tril(-1)
                           .narrow(-2, 1, dim() - 1);
   full.pop_back();
@@ -64,22 +64,22 @@ at::Tensor LKJCholesky::rsample(const Noise& noise, at::IntArrayRef shape) const
   const auto length = (0.5 * at::log_sigmoid(numerator - rest)).exp();
   const auto type = concentration_.scalar_type();
   const auto diagonal = detail::positive((0.5 * at::log_sigmoid(rest - numerator)).exp(), type);
-  const auto below =
-      (length.unsqueeze(-1) * normal / normal.square().sum(-1, /*keepdim=*/true).sqrt()).to(type);
+  const auto scale = length.to(type) / normal.square().sum(-1).sqrt();
+  const auto below = scale.unsqueeze(-1) * normal;
   return assemble(below, diagonal, 1);
 }
 
 at::Tensor LKJCholesky::log_prob(const at::Tensor& x) const {
   detail::check_event(kName, x, event_shape());
   const Rows rows(concentration_, dim());
-  const auto given = detail::wide(x);
-  const auto diagonal = given.diagonal(0, -2, -1);
+  const auto diagonal = detail::wide(x.diagonal(0, -2, -1));
+  const auto given = x.detach();
   const auto ok = given.eq(given.tril())
                       .flatten(-2)
                       .all(-1)
                       .logical_and((diagonal > 0).all(-1))
                       .logical_and((given.square().sum(-1) - 1).abs().le(1e-5).all(-1));
-  const auto one = at::ones({}, given.options().requires_grad(false));
+  const auto one = at::ones({}, diagonal.options().requires_grad(false));
   const auto logs = detail::or_filler(ok, diagonal, one, 1).log().narrow(-1, 1, dim() - 1);
   const auto log_density = ((2 * rows.b - 2) * logs).sum(-1) - rows.log_normaliser();
   return detail::or_impossible(ok, log_density).to(concentration_.scalar_type());

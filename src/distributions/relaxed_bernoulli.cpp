@@ -27,7 +27,7 @@ ELBO_INLINE T logit_of(const T& given) {
   if constexpr (kOfLogits)
     return given;
   else
-    return log(given) - log1p(-given);
+    return log(given / (1.0 - given));
 }
 
 template <bool kOfLogits>
@@ -37,7 +37,7 @@ struct Draw {
   template <class T>
   ELBO_INLINE T operator()(const T& u, const T& temperature, const T& given) const {
     using namespace math;
-    return sigmoid((logit_of<kOfLogits>(given) + log(u) - log1p(-u)) / temperature);
+    return sigmoid((logit_of<kOfLogits>(given) + log(u / (1.0 - u))) / temperature);
   }
 };
 

@@ -5,7 +5,10 @@
 
 #include <cmath>
 #include <numbers>
+#include <optional>
 #include <vector>
+
+#include "elbo/kernels/linear.h"
 
 namespace elbo {
 namespace {
@@ -43,11 +46,14 @@ Aevb::Aevb(Program model, Program guide, FlatParameters parameters,
       parameters_(std::move(parameters)),
       optimizer_(std::move(optimizer)),
       options_(std::move(options)) {
+  if (options_.bfloat16_products) (void)Bfloat16Products();  // now rather than at the first step
   if (options_.weight_prior < 0)
     throw ConfigError(fmt::format("weight_prior = {}; expected >= 0", options_.weight_prior));
 }
 
 StepResult Aevb::gradient(const Batch& batch, const Noise& noise) {
+  std::optional<Bfloat16Products> rounding;
+  if (options_.bfloat16_products) rounding.emplace();
   const Bound bound = options_.estimator(model_, guide_, batch, noise);
   StepResult result;
   result.reconstruction = finite_mean(bound.reconstruction, "reconstruction log p(x|z)");

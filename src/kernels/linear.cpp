@@ -8,6 +8,7 @@
 #include <cmath>
 #include <type_traits>
 
+#include "elbo/error.h"
 #include "elbo/kernels/gradient_sink.h"
 #include "elbo/kernels/pack.h"
 #include "kernels/detail/product.h"
@@ -19,13 +20,10 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
+using detail::as_matrix;
 using detail::Matrix;
 
-/// A contiguous tensor as rows of its last dimension.
-Matrix as_matrix(const at::Tensor& x) {
-  const int64_t columns = x.size(-1);
-  return {x.data_ptr<float>(), x.numel() / columns, columns};
-}
+thread_local bool in_bfloat16 = false;
 
 /// d activation(a) / da, from y = activation(a).
 template <Activation kActivation>
@@ -48,7 +46,8 @@ inline float slope(float y) {
 /// A gradient's way back through the activation: inner = incoming * slope(y), and the bias's
 /// gradient, which is its sum over rows.
 struct Backward {
-  Matrix incoming;
+  const float* incoming;
+  int64_t rows, columns;
   const float* y;
   float* inner;  // null for the identity
   float* bias;
@@ -59,10 +58,10 @@ struct Backward {
 template <Activation kActivation>
 ELBO_INLINE void through_columns(const Backward& b, int64_t begin, int64_t end) {
   float* __restrict bias = b.bias;
-  const int64_t columns = b.incoming.columns;
+  const int64_t columns = b.columns;
   if (!b.add) std::fill(bias + begin, bias + end, 0.0F);
-  for (int64_t r = 0; r < b.incoming.rows; ++r) {
-    const float* __restrict g = b.incoming.data + r * columns;
+  for (int64_t r = 0; r < b.rows; ++r) {
+    const float* __restrict g = b.incoming + r * columns;
     if constexpr (kActivation == Activation::kIdentity) {
       for (int64_t c = begin; c < end; ++c) bias[c] += g[c];
     } else {
@@ -112,18 +111,26 @@ Columns columns_of(Activation activation) {
 void through_activation(const Backward& b, Activation activation) {
   // Whole cache lines, and some 16 thousand numbers for each thread.
   constexpr int64_t kLine = 16, kWork = 1 << 14;
-  const int64_t lines = (b.incoming.columns + kLine - 1) / kLine;
+  const int64_t lines = (b.columns + kLine - 1) / kLine;
   const auto run = columns_of(activation);
-  at::parallel_for(0, lines, std::max<int64_t>(1, kWork / (b.incoming.rows * kLine)),
-                   [&](int64_t begin, int64_t end) {
-                     run(b, begin * kLine, std::min(end * kLine, b.incoming.columns));
-                   });
+  at::parallel_for(
+      0, lines, std::max<int64_t>(1, kWork / (b.rows * kLine)),
+      [&](int64_t begin, int64_t end) { run(b, begin * kLine, std::min(end * kLine, b.columns)); });
 }
 
-/// Weight and bias of one layer, or of two side by side: whose storage begins at these.
+/// Weight and bias of one layer, or of two side by side, contiguous.
 struct Parameters {
-  at::Tensor weight, bias;  // contiguous
+  at::Tensor weight, bias;
 };
+
+/// Input and weight as the products take them: contiguous, in bfloat16 where that was asked for.
+struct Factors {
+  at::Tensor x, weight;
+};
+Factors factors_of(const at::Tensor& x, const at::Tensor& weight) {
+  if (in_bfloat16) return {detail::to_bfloat16(x), detail::to_bfloat16(weight)};
+  return {x.contiguous(), weight};
+}
 
 /// What backward gives; undefined where it is not wanted, or lies in a GradientSink.
 struct LayerGradients {
@@ -138,12 +145,11 @@ GradientSink::Place place_of(const at::Tensor& parameter, at::Tensor* own) {
 }
 
 /// From the gradient of y, both contiguous, for the bits of `wanted`: x, weight, bias.
-LayerGradients gradients(const at::Tensor& x, const Parameters& p, const at::Tensor& incoming,
+LayerGradients gradients(const Factors& factors, const Parameters& p, const at::Tensor& incoming,
                          const at::Tensor& y, Activation activation, unsigned wanted) {
   LayerGradients out;
   const bool identity = activation == Activation::kIdentity;
-  Matrix inner = as_matrix(incoming);
-  at::Tensor through;
+  auto inner = incoming;
   if (!identity || (wanted & 4U) != 0) {
     GradientSink::Place bias;
     if ((wanted & 4U) != 0) {
@@ -152,51 +158,54 @@ LayerGradients gradients(const at::Tensor& x, const Parameters& p, const at::Ten
       out.bias = at::empty(p.bias.sizes(), p.bias.options().requires_grad(false));
       bias.gradient = out.bias.data_ptr();
     }
-    if (!identity) through = at::empty(incoming.sizes(), incoming.options());
-    through_activation({.incoming = inner,
+    if (!identity) inner = at::empty(incoming.sizes(), incoming.options());
+    through_activation({.incoming = incoming.data_ptr<float>(),
+                        .rows = incoming.numel() / incoming.size(-1),
+                        .columns = incoming.size(-1),
                         .y = y.data_ptr<float>(),
-                        .inner = identity ? nullptr : through.data_ptr<float>(),
+                        .inner = inner.data_ptr<float>(),
                         .bias = static_cast<float*>(bias.gradient),
                         .add = bias.add},
                        activation);
-    if (!identity) inner = as_matrix(through);
     if ((wanted & 4U) == 0) out.bias.reset();
   }
+  if (factors.x.scalar_type() == at::kBFloat16) inner = detail::to_bfloat16(inner);
+  const Matrix g = as_matrix(inner);
   if ((wanted & 2U) != 0) {
     const auto place = place_of(p.weight, &out.weight);
-    detail::product(inner.t(), as_matrix(x), static_cast<float*>(place.gradient),
+    detail::product(g.t(), as_matrix(factors.x), static_cast<float*>(place.gradient),
                     {.add = place.add});
   }
   if ((wanted & 1U) != 0) {
-    out.x = at::empty(x.sizes(), x.options().requires_grad(false));
-    detail::product(inner, as_matrix(p.weight), out.x.data_ptr<float>());
+    out.x = at::empty(factors.x.sizes(), incoming.options());
+    detail::product(g, as_matrix(factors.weight), out.x.data_ptr<float>());
   }
   return out;
 }
 
-at::Tensor forward_of(const at::Tensor& x, const Parameters& p, Activation activation) {
-  auto shape = x.sizes().vec();
-  shape.back() = p.weight.size(0);
-  auto y = at::empty(shape, x.options().requires_grad(false));
-  detail::product(as_matrix(x), as_matrix(p.weight).t(), y.data_ptr<float>(),
-                  {.bias = p.bias.data_ptr<float>(), .activation = activation});
+at::Tensor forward_of(const Factors& factors, const at::Tensor& bias, Activation activation) {
+  auto shape = factors.x.sizes().vec();
+  shape.back() = factors.weight.size(0);
+  auto y = at::empty(shape, bias.options().requires_grad(false));
+  detail::product(as_matrix(factors.x), as_matrix(factors.weight).t(), y.data_ptr<float>(),
+                  {.bias = bias.data_ptr<float>(), .activation = activation});
   return y;
 }
 
 struct Layer : torch::autograd::Function<Layer> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
                             const at::Tensor& bias, int64_t activation) {
-    const auto y = forward_of(x.contiguous(), {weight, bias}, static_cast<Activation>(activation));
+    const auto factors = factors_of(x, weight);
+    const auto y = forward_of(factors, bias, static_cast<Activation>(activation));
     context->saved_data["activation"] = activation;
-    context->save_for_backward({x, weight, bias, y});
+    context->save_for_backward({x, weight, bias, y, factors.x, factors.weight});
     return y;
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& incoming) {
     const auto activation = static_cast<Activation>(context->saved_data["activation"].toInt());
     const auto saved = context->get_saved_variables();
-    const auto &x = saved[0], &weight = saved[1], &bias = saved[2], &y = saved[3];
-    const variable_list arguments = {x, weight, bias};
+    const variable_list arguments = {saved[0], saved[1], saved[2]};
     const unsigned wanted = detail::wanted_of(arguments);
     if (at::GradMode::is_enabled()) {
       auto out = detail::through_twin(
@@ -205,8 +214,8 @@ struct Layer : torch::autograd::Function<Layer> {
       out.emplace_back();  // the activation has none
       return out;
     }
-    const auto found =
-        gradients(x.contiguous(), {weight, bias}, incoming[0].contiguous(), y, activation, wanted);
+    const auto found = gradients({saved[4], saved[5]}, {saved[1], saved[2]},
+                                 incoming[0].contiguous(), saved[3], activation, wanted);
     return {found.x, found.weight, found.bias, {}};
   }
 };
@@ -235,14 +244,16 @@ struct Pair : torch::autograd::Function<Pair> {
                                const at::Tensor& first_weight, const at::Tensor& first_bias,
                                const at::Tensor& second_weight, const at::Tensor& second_bias) {
     const int64_t out = first_weight.size(0);
-    const auto both = forward_of(x.contiguous(), {joined(first_weight), joined(first_bias)},
-                                 Activation::kIdentity);
-    context->save_for_backward({x, first_weight, first_bias, second_weight, second_bias});
+    const auto factors = factors_of(x, joined(first_weight));
+    const auto both = forward_of(factors, joined(first_bias), Activation::kIdentity);
+    context->save_for_backward(
+        {x, first_weight, first_bias, second_weight, second_bias, factors.x, factors.weight});
     return {both.narrow(-1, 0, out), both.narrow(-1, out, out)};
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& incoming) {
-    const auto a = context->get_saved_variables();
+    const auto saved = context->get_saved_variables();
+    const variable_list a(saved.begin(), saved.begin() + 5);
     const unsigned wanted = detail::wanted_of(a);
     const auto whole = [&](const at::Tensor& g) {
       auto shape = a[0].sizes().vec();
@@ -261,7 +272,7 @@ struct Pair : torch::autograd::Function<Pair> {
     const unsigned of_joined =
         (wanted & 1U) | ((wanted & 0b01010U) != 0 ? 2U : 0U) | ((wanted & 0b10100U) != 0 ? 4U : 0U);
     const int64_t out = a[1].size(0);
-    const auto found = gradients(a[0].contiguous(), {joined(a[1]), joined(a[2])}, g, g,
+    const auto found = gradients({saved[5], saved[6]}, {joined(a[1]), joined(a[2])}, g, g,
                                  Activation::kIdentity, of_joined);
     const auto half = [&](const at::Tensor& gradient, int64_t begin) {
       return gradient.defined() ? gradient.narrow(0, begin, out) : gradient;
@@ -316,5 +327,16 @@ std::pair<at::Tensor, at::Tensor> fused_linear_pair(const at::Tensor& x,
   const auto both = Pair::apply(x, first_weight, first_bias, second_weight, second_bias);
   return {both[0], both[1]};
 }
+
+bool has_bfloat16_products() { return detail::has_bfloat16_product(); }
+
+Bfloat16Products::Bfloat16Products() : before_(in_bfloat16) {
+  if (!has_bfloat16_products())
+    throw ConfigError(
+        "precision = bfloat16: this processor does not multiply it (expected one with avx512_bf16 "
+        "or amx, and a build with oneDNN); use float32");
+  in_bfloat16 = true;
+}
+Bfloat16Products::~Bfloat16Products() { in_bfloat16 = before_; }
 
 }  // namespace elbo

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
 
+#include "elbo/error.h"
 #include "elbo/kernels/noise.h"
 
 namespace elbo {
@@ -84,6 +85,38 @@ TEST(Linear, GivesNoGradientThatIsNotWanted) {
   const auto g = torch::autograd::grad({y.sum()}, {a.weight})[0];
   const auto twin = linear_twin(a.x.detach(), a.weight, a.bias.detach(), Activation::kTanh);
   EXPECT_TRUE(g.allclose(torch::autograd::grad({twin.sum()}, {a.weight})[0], 1e-5, 1e-6));
+}
+
+at::Tensor rounded(const at::Tensor& x) { return x.detach().to(at::kBFloat16).to(at::kFloat); }
+
+TEST(Bfloat16Products, RoundTheOperandsAndNothingElse) {
+  if (!has_bfloat16_products()) {
+    EXPECT_THROW(Bfloat16Products(), ConfigError);
+    GTEST_SKIP() << "this processor does not multiply bfloat16";
+  }
+  for (const Activation activation : {Activation::kTanh, Activation::kIdentity}) {
+    const Arguments a({101}, 785, 30, at::kFloat);
+    const auto g = normal({101, 30}, 4);
+    at::Tensor y;
+    {
+      const Bfloat16Products scope;
+      y = fused_linear(a.x, a.weight, a.bias, activation);
+    }
+    const auto gradients = torch::autograd::grad({y}, a.leaves(), {g});
+    const auto exact = linear_twin(rounded(a.x), rounded(a.weight), a.bias.detach(), activation);
+    EXPECT_TRUE(y.allclose(exact, 1e-5, 1e-5));
+    const auto single = linear_twin(a.x, a.weight, a.bias, activation);
+    EXPECT_TRUE(y.allclose(single, 0.03, 0.03));
+    EXPECT_FALSE(y.allclose(single, 1e-5, 1e-5)) << "planted: nothing was rounded";
+    const auto inner = activation == Activation::kTanh ? g * (1 - y.detach().square()) : g;
+    EXPECT_TRUE(gradients[0].allclose(rounded(inner).mm(rounded(a.weight)), 1e-4, 1e-4));
+    EXPECT_TRUE(gradients[1].allclose(rounded(inner).t().mm(rounded(a.x)), 1e-4, 1e-4));
+    EXPECT_TRUE(gradients[2].allclose(inner.sum(0), 1e-5, 1e-5));
+  }
+  const Arguments a({4}, 3, 2, at::kFloat);
+  EXPECT_TRUE(fused_linear(a.x, a.weight, a.bias, Activation::kIdentity)
+                  .allclose(linear_twin(a.x, a.weight, a.bias, Activation::kIdentity), 1e-5, 1e-6))
+      << "the scope has ended";
 }
 
 TEST(LinearPair, IsOneProductOfLayersSideBySide) {

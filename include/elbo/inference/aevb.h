@@ -21,6 +21,8 @@ struct AevbOptions {
   double weight_prior = 0;
   /// Ascend the full-data bound of AEVB eq 8 instead of the bound per datum: the paper's scale.
   bool full_data_objective = false;
+  /// Products of the layers in bfloat16 (see Bfloat16Products), all else in the model's dtype.
+  bool bfloat16_products = false;
 };
 
 /// Maximises a bound, SGVB's unless another is given, over the segments "theta" (model) and "phi"

@@ -33,4 +33,22 @@ enum class Activation { kTanh, kRelu, kSoftplus, kSigmoid, kIdentity };
 [[nodiscard]] at::Tensor linear_twin(const at::Tensor& x, const at::Tensor& weight,
                                      const at::Tensor& bias, Activation activation);
 
+/// Whether layers can take their products in bfloat16 here.
+[[nodiscard]] bool has_bfloat16_products();
+
+/// While it lives, the fused layers of this thread round the operands of their products to bfloat16
+/// and sum in float32, forward and in the backward pass of what was made meanwhile. Weights,
+/// activations and gradients stay float32.
+/// **Throws** ConfigError where `has_bfloat16_products` is false.
+class Bfloat16Products {
+ public:
+  Bfloat16Products();
+  Bfloat16Products(const Bfloat16Products&) = delete;
+  Bfloat16Products& operator=(const Bfloat16Products&) = delete;
+  ~Bfloat16Products();
+
+ private:
+  bool before_;
+};
+
 }  // namespace elbo

@@ -215,38 +215,45 @@ namespace {
 struct SquaredDistance {
   static constexpr std::array<int, 3> kEventDims = {1, 1, 2};
 
-  /// white = L^-1 (x - loc)
+  /// white = L^-1 (x - loc), inverse[i] = 1 / L_ii. Column by column: what follows an element of
+  /// white does not wait for one another.
   template <class V>
-  ELBO_INLINE static void whiten(const V* x, const V* loc, const V* lower, int64_t d, V* white) {
+  ELBO_INLINE static void whiten(const V* x, const V* loc, const V* lower, int64_t d, V* white,
+                                 V* inverse) {
     for (int64_t i = 0; i < d; ++i) {
-      V rest = x[i] - loc[i];
-      for (int64_t j = 0; j < i; ++j) rest = rest - lower[i * d + j] * white[j];
-      white[i] = rest / lower[i * d + i];
+      white[i] = x[i] - loc[i];
+      inverse[i] = 1.0 / lower[i * d + i];
+    }
+    for (int64_t j = 0; j < d; ++j) {
+      white[j] = white[j] * inverse[j];
+      for (int64_t i = j + 1; i < d; ++i) white[i] = white[i] - lower[i * d + j] * white[j];
     }
   }
   template <class V>
-  ELBO_INLINE static V value(const V* const* in, const int64_t* sizes, V* white) {
-    whiten(in[0], in[1], in[2], sizes[0], white);
+  ELBO_INLINE static V value(const V* const* in, const int64_t* sizes, V* room) {
+    const int64_t d = sizes[0];
+    V* white = room;
+    whiten(in[0], in[1], in[2], d, white, room + d);
     V sum = 0.0;
-    for (int64_t i = 0; i < sizes[0]; ++i) sum = sum + white[i] * white[i];
+    for (int64_t i = 0; i < d; ++i) sum = sum + white[i] * white[i];
     return sum;
   }
   /// With v = L^-T white: 2 v along x, -2 v along loc, -2 v white^T along L.
   template <class V>
-  ELBO_INLINE static void slopes(const V* const* in, const int64_t* sizes, V* white,
-                                 V* const* out) {
+  ELBO_INLINE static void slopes(const V* const* in, const int64_t* sizes, V* room, V* const* out) {
     const int64_t d = sizes[0];
     const V* lower = in[2];
-    whiten(in[0], in[1], lower, d, white);
-    V* twice = out[0];
+    V *white = room, *inverse = room + d, *twice = out[0];
+    whiten(in[0], in[1], lower, d, white, inverse);
+    for (int64_t i = 0; i < d; ++i) twice[i] = 2.0 * white[i];
     for (int64_t i = d - 1; i >= 0; --i) {
-      V rest = 2.0 * white[i];
-      for (int64_t j = i + 1; j < d; ++j) rest = rest - lower[j * d + i] * twice[j];
-      twice[i] = rest / lower[i * d + i];
-      out[1][i] = -twice[i];
+      twice[i] = twice[i] * inverse[i];
+      for (int64_t j = 0; j < i; ++j) twice[j] = twice[j] - lower[i * d + j] * twice[i];
     }
-    for (int64_t i = 0; i < d; ++i)
-      for (int64_t j = 0; j <= i; ++j) out[2][i * d + j] = -twice[i] * white[j];
+    for (int64_t i = 0; i < d; ++i) {
+      out[1][i] = -twice[i];
+      for (int64_t j = 0; j <= i; ++j) out[2][i * d + j] = out[1][i] * white[j];
+    }
   }
   static at::Tensor twin(const at::Tensor* a) {
     return solve_lower(wide(a[2]), wide(a[0]) - wide(a[1])).square().sum(-1);

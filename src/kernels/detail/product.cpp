@@ -3,6 +3,10 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
+#include <cstring>
+
+#include "elbo/kernels/pack.h"
+
 #if defined(ELBO_HAS_ONEDNN)
 #include <map>
 #include <oneapi/dnnl/dnnl.hpp>
@@ -24,15 +28,15 @@ dnnl::engine& engine() {
 /// What a primitive depends on.
 struct Key {
   int64_t m, n, k;
-  bool a_transposed, b_transposed, bias, add;
+  bool a_transposed, b_transposed, bfloat16, bias, add;
   Activation activation;
   int threads;  // among which it was planned to be shared
   auto operator<=>(const Key&) const = default;
 };
 
-memory::desc matrix(int64_t rows, int64_t columns, bool transposed) {
+memory::desc matrix(int64_t rows, int64_t columns, bool transposed, bool bfloat16 = false) {
   return {{rows, columns},
-          memory::data_type::f32,
+          bfloat16 ? memory::data_type::bf16 : memory::data_type::f32,
           transposed ? memory::format_tag::ba : memory::format_tag::ab};
 }
 
@@ -58,8 +62,8 @@ dnnl::matmul make(const Key& key) {
   }
   dnnl::primitive_attr attributes;
   attributes.set_post_ops(after);
-  const auto a = matrix(key.m, key.k, key.a_transposed);
-  const auto b = matrix(key.k, key.n, key.b_transposed);
+  const auto a = matrix(key.m, key.k, key.a_transposed, key.bfloat16);
+  const auto b = matrix(key.k, key.n, key.b_transposed, key.bfloat16);
   const auto out = matrix(key.m, key.n, false);
   const auto description = key.bias ? dnnl::matmul::desc(a, b, matrix(1, key.n, false), out)
                                     : dnnl::matmul::desc(a, b, out);
@@ -70,8 +74,8 @@ dnnl::matmul make(const Key& key) {
 struct Prepared {
   explicit Prepared(const Key& key)
       : primitive(make(key)),
-        a(matrix(key.m, key.k, key.a_transposed), engine(), nullptr),
-        b(matrix(key.k, key.n, key.b_transposed), engine(), nullptr),
+        a(matrix(key.m, key.k, key.a_transposed, key.bfloat16), engine(), nullptr),
+        b(matrix(key.k, key.n, key.b_transposed, key.bfloat16), engine(), nullptr),
         bias(matrix(1, key.n, false), engine(), nullptr),
         out(matrix(key.m, key.n, false), engine(), nullptr),
         arguments{{DNNL_ARG_SRC, a}, {DNNL_ARG_WEIGHTS, b}, {DNNL_ARG_DST, out}} {
@@ -86,13 +90,24 @@ struct Prepared {
 
 bool has_product(const at::Tensor& x) { return x.is_cpu() && x.scalar_type() == at::kFloat; }
 
+bool has_bfloat16_product() {
+  switch (dnnl::get_effective_cpu_isa()) {
+    case dnnl::cpu_isa::avx512_core_bf16:
+    case dnnl::cpu_isa::avx512_core_amx:
+      return true;
+    default:
+      return false;
+  }
+}
+
 void product(const Matrix& a, const Matrix& b, float* out, const ProductOptions& options) {
-  TORCH_INTERNAL_ASSERT(a.columns == b.rows);
+  TORCH_INTERNAL_ASSERT(a.columns == b.rows && a.bfloat16 == b.bfloat16);
   const Key key = {.m = a.rows,
                    .n = b.columns,
                    .k = a.columns,
                    .a_transposed = a.transposed,
                    .b_transposed = b.transposed,
+                   .bfloat16 = a.bfloat16,
                    .bias = options.bias != nullptr,
                    .add = options.add,
                    .activation = options.activation,
@@ -106,8 +121,8 @@ void product(const Matrix& a, const Matrix& b, float* out, const ProductOptions&
     found = cache.try_emplace(key, key).first;
   }
   Prepared& prepared = found->second;
-  prepared.a.set_data_handle(const_cast<float*>(a.data));
-  prepared.b.set_data_handle(const_cast<float*>(b.data));
+  prepared.a.set_data_handle(const_cast<void*>(a.data));
+  prepared.b.set_data_handle(const_cast<void*>(b.data));
   prepared.out.set_data_handle(out);
   if (key.bias) prepared.bias.set_data_handle(const_cast<float*>(options.bias));
   prepared.primitive.execute(stream, prepared.arguments);
@@ -117,10 +132,59 @@ void product(const Matrix& a, const Matrix& b, float* out, const ProductOptions&
 #else
 
 bool has_product(const at::Tensor&) { return false; }
+bool has_bfloat16_product() { return false; }
 void product(const Matrix&, const Matrix&, float*, const ProductOptions&) {
   TORCH_INTERNAL_ASSERT(false, "product: built without oneDNN");
 }
 
 #endif
+
+Matrix as_matrix(const at::Tensor& x) {
+  const int64_t columns = x.size(-1);
+  return {.data = x.data_ptr(),
+          .rows = x.numel() / columns,
+          .columns = columns,
+          .bfloat16 = x.scalar_type() == at::kBFloat16};
+}
+
+namespace {
+
+/// The upper halves, rounded to the nearest and to even; NaN stays NaN.
+ELBO_INLINE void round_to_upper_halves(const float* __restrict from, uint16_t* __restrict to,
+                                       int64_t n) {
+  for (int64_t i = 0; i < n; ++i) {
+    uint32_t bits = 0;
+    std::memcpy(&bits, from + i, sizeof bits);
+    const uint32_t rounded = (bits + 0x7fffU + ((bits >> 16) & 1U)) >> 16;
+    to[i] = static_cast<uint16_t>((bits & 0x7fffffffU) > 0x7f800000U ? 0x7fc0U : rounded);
+  }
+}
+void halves_baseline(const float* from, uint16_t* to, int64_t n) {
+  round_to_upper_halves(from, to, n);
+}
+#if defined(ELBO_HAS_AVX2_LOOPS)
+ELBO_AVX2 void halves_avx2(const float* from, uint16_t* to, int64_t n) {
+  round_to_upper_halves(from, to, n);
+}
+#endif
+auto halves_for_machine() {
+#if defined(ELBO_HAS_AVX2_LOOPS)
+  if (math::has_avx2()) return halves_avx2;
+#endif
+  return halves_baseline;
+}
+
+}  // namespace
+
+at::Tensor to_bfloat16(const at::Tensor& x) {
+  static const auto run = halves_for_machine();
+  const auto given = x.contiguous();
+  const auto out = at::empty(given.sizes(), given.options().dtype(at::kBFloat16));
+  const auto* from = given.data_ptr<float>();
+  auto* to = reinterpret_cast<uint16_t*>(out.data_ptr());
+  at::parallel_for(0, given.numel(), 1 << 16,
+                   [&](int64_t begin, int64_t end) { run(from + begin, to + begin, end - begin); });
+  return out;
+}
 
 }  // namespace elbo::detail

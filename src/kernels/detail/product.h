@@ -1,4 +1,4 @@
-// Matrix products in float32, by oneDNN.
+// Matrix products in float32, or of bfloat16 with float32 sums, by oneDNN.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -9,12 +9,14 @@ namespace elbo::detail {
 
 /// Numbers row by row, or, transposed, column by column.
 struct Matrix {
-  const float* data = nullptr;
+  const void* data = nullptr;  // float or, with `bfloat16`, at::BFloat16
   int64_t rows = 0, columns = 0;
-  bool transposed = false;
+  bool transposed = false, bfloat16 = false;
   /// Its transpose, of the same numbers.
-  [[nodiscard]] Matrix t() const { return {data, columns, rows, !transposed}; }
+  [[nodiscard]] Matrix t() const { return {data, columns, rows, !transposed, bfloat16}; }
 };
+/// A contiguous tensor of float32 or bfloat16 as rows of its last dimension.
+[[nodiscard]] Matrix as_matrix(const at::Tensor& x);
 
 struct ProductOptions {
   const float* bias = nullptr;  ///< [n], added to every row; null for none
@@ -25,7 +27,13 @@ struct ProductOptions {
 /// Whether there is a product for tensors like this one: float32 on the CPU, where oneDNN is.
 [[nodiscard]] bool has_product(const at::Tensor& x);
 
-/// out = activation(a b + bias). **Shapes** a [m, k], b [k, n], out [m, n]; none may be empty.
+/// Whether it takes bfloat16 too: where this machine's processor multiplies it.
+[[nodiscard]] bool has_bfloat16_product();
+/// A contiguous copy of a float32 tensor, rounded to nearest.
+[[nodiscard]] at::Tensor to_bfloat16(const at::Tensor& x);
+
+/// out = activation(a b + bias), a and b of one type. **Shapes** a [m, k], b [k, n], out [m, n];
+/// none may be empty.
 void product(const Matrix& a, const Matrix& b, float* out, const ProductOptions& options = {});
 
 }  // namespace elbo::detail
