@@ -23,6 +23,12 @@ at::Tensor infinity(const at::TensorOptions& options) {
   return at::full({}, std::numeric_limits<double>::infinity(), options);
 }
 
+/// Without a view, and its node in the graph, where x has the shape already.
+at::Tensor expanded(const at::Tensor& x, const Distribution& q, const Distribution& p) {
+  const auto shape = detail::broadcast_shape("KL", q.batch_shape(), p.batch_shape());
+  return x.sizes() == shape ? x : x.expand(shape);
+}
+
 /// AEVB appendix B: -1/2 (1 + log sigma^2 - mu^2 - sigma^2), exact also where sigma is near 1.
 struct FromStandard {
   static constexpr bool kHot = true;
@@ -35,8 +41,7 @@ struct FromStandard {
 
 at::Tensor kl_normal_normal(const Normal& q, const Normal& p) {
   if (p.is_standard() && q.log_var().defined())
-    return evaluate(formula<FromStandard, 2>(), {q.loc(), q.log_var()})
-        .expand(detail::broadcast_shape("KL", q.batch_shape(), p.batch_shape()));
+    return expanded(evaluate(formula<FromStandard, 2>(), {q.loc(), q.log_var()}), q, p);
   const auto ratio = (q.scale() / p.scale()).square();
   const auto shift = ((q.loc() - p.loc()) / p.scale()).square();
   return 0.5 * (ratio + shift - 1) + p.log_scale() - q.log_scale();
@@ -116,8 +121,7 @@ std::optional<at::Tensor> try_kl_divergence(const Distribution& q, const Distrib
     const auto* prior = dynamic_cast<const Normal*>(p_event->base().get());
     if (normal != nullptr && prior != nullptr && normal->log_var().defined() &&
         prior->is_standard() && q_event->reinterpreted() == 1) {
-      const auto kl = normal_kl_sum(normal->loc(), normal->log_var());
-      return kl.expand(detail::broadcast_shape("KL", q.batch_shape(), p.batch_shape()));
+      return expanded(normal_kl_sum(normal->loc(), normal->log_var()), q, p);
     }
     auto kl = try_kl_divergence(*q_event->base(), *p_event->base());
     if (kl) kl = q_event->sum_event(*kl);

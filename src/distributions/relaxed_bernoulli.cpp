@@ -41,6 +41,20 @@ struct Draw {
   }
 };
 
+/// A draw, whose logit moves as (logits + logit u) / temperature does.
+template <bool kOfLogits>
+struct Implicit {
+  static constexpr bool kHot = true;
+  static constexpr bool kIsFirst = true;
+  template <class T>
+  ELBO_INLINE T operator()(const T& z, const T& temperature, const T& given) const {
+    using namespace math;
+    const T noise = constant(temperature * log(z / (1.0 - z)) - logit_of<kOfLogits>(given));
+    const T along = constant(z * (1.0 - z)) * ((logit_of<kOfLogits>(given) + noise) / temperature);
+    return with_slope(z, along);
+  }
+};
+
 template <bool kOfLogits>
 struct LogDensity {
   static constexpr bool kHot = true;
@@ -101,10 +115,14 @@ at::Tensor RelaxedBernoulli::rsample_logit(const Noise& noise, at::IntArrayRef s
 }
 
 at::Tensor RelaxedBernoulli::rsample(const Noise& noise, at::IntArrayRef shape) const {
-  const auto u = noise.uniform(extended_shape(shape),
-                               given_.options().dtype(at::kDouble).requires_grad(false));
-  return evaluate(of_logits_ ? formula<Draw<true>, 3, true>() : formula<Draw<false>, 3, true>(),
-                  {u, temperature_, given_});
+  at::Tensor z;
+  {
+    const at::NoGradGuard no_grad;
+    z = noise.draw(of_logits_ ? formula<Draw<true>, 3, true>() : formula<Draw<false>, 3, true>(),
+                   Noise::Numbers::kUniform, extended_shape(shape), {temperature_, given_});
+  }
+  return evaluate(of_logits_ ? formula<Implicit<true>, 3>() : formula<Implicit<false>, 3>(),
+                  {z, temperature_, given_});
 }
 
 at::Tensor RelaxedBernoulli::log_prob(const at::Tensor& x) const {

@@ -48,6 +48,20 @@ struct Score {
   }
 };
 
+/// A score, which moves as (log weight + g) / temperature does.
+template <bool kOfLogits>
+struct ImplicitScore {
+  static constexpr bool kHot = true;
+  static constexpr bool kIsFirst = true;
+  template <class T>
+  ELBO_INLINE T operator()(const T& score, const T& given, const T& temperature) const {
+    using namespace math;
+    const T weight = log_weight<kOfLogits>(given);
+    const T noise = constant(score * temperature - weight);
+    return with_slope(score, (weight + noise) / temperature);
+  }
+};
+
 /// The log density less log Gamma(K), of (x, given, temperature).
 template <bool kOfLogits>
 struct LogDensity {
@@ -165,11 +179,17 @@ at::Tensor RelaxedOneHotCategorical::rsample_log(const Noise& noise, at::IntArra
 }
 
 at::Tensor RelaxedOneHotCategorical::rsample(const Noise& noise, at::IntArrayRef shape) const {
-  const auto u = noise.uniform(extended_shape(shape),
-                               given_.options().dtype(at::kDouble).requires_grad(false));
+  const auto temperature = temperature_.unsqueeze(-1);
+  at::Tensor drawn;
+  {
+    const at::NoGradGuard no_grad;
+    drawn =
+        noise.draw(of_logits_ ? formula<Score<true>, 3, true>() : formula<Score<false>, 3, true>(),
+                   Noise::Numbers::kUniform, extended_shape(shape), {given_, temperature});
+  }
   const auto scores =
-      evaluate(of_logits_ ? formula<Score<true>, 3, true>() : formula<Score<false>, 3, true>(),
-               {u, given_, temperature_.unsqueeze(-1)});
+      evaluate(of_logits_ ? formula<ImplicitScore<true>, 3>() : formula<ImplicitScore<false>, 3>(),
+               {drawn, given_, temperature});
   return detail::positive(at::softmax(scores, -1), given_.scalar_type());
 }
 

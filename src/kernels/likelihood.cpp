@@ -9,151 +9,94 @@
 #include <cmath>
 #include <numbers>
 
-#include "kernels/detail/floats.h"
+#include "kernels/detail/simd.h"
 #include "kernels/detail/through_twin.h"
 
 namespace elbo {
 namespace {
 
-using floats::kLanes;
-using floats::Lanes;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-/// Elements whose terms are summed in float32 before they join the row's sum in float64.
-constexpr int64_t kStretch = 512;
 constexpr int64_t kGrain = 8192;  // elements
 
-ELBO_INLINE double sum(const Lanes& x) {
-  double total = 0;
-  for (int lane = 0; lane < kLanes; ++lane) total += static_cast<double>(x[lane]);
-  return total;
-}
-
-/// Calls step(i, count) for every whole stretch of lanes from `begin` on, and for what is left.
-template <class Step>
-ELBO_INLINE void for_each_lanes(int64_t begin, int64_t end, const Step& step) {
-  int64_t i = begin;
-  for (; i + kLanes <= end; i += kLanes) step(i, kLanes);
-  if (i < end) step(i, end - i);
-}
-ELBO_INLINE void load(const float* from, int64_t count, float rest, Lanes* to) {
-  if (count == kLanes)
-    floats::load(from, to);
-  else
-    floats::load_part(from, count, rest, to);
-}
-ELBO_INLINE void store(const Lanes& from, int64_t count, float* to) {
-  if (count == kLanes)
-    floats::store(from, to);
-  else
-    for (int64_t i = 0; i < count; ++i) to[i] = from[i];
-}
-
-/// A row's arguments, and where its slopes go: null where none are wanted.
+/// A row's arguments, and where its slopes go, with kSlopes.
 struct Row {
   const float* in[3] = {};
   float* slopes[2] = {};
   int64_t size = 0;
 };
 
+/// (logits, x); the slope along the logits.
+template <bool kSlopes>
 struct BernoulliRow {
-  static constexpr size_t kArity = 2, kSlopes = 1;
-  /// (logits, x); the slope along the logits.
-  ELBO_INLINE static double value(const Row& row) {
+  static double run(const Row& row) {
+    // log(1 + e^-|l|) is summed as the logarithm of a product, at most 2^kStretch.
+    constexpr int64_t kStretch = 1000;
+    const float* __restrict logits = row.in[0], * __restrict given = row.in[1];
+    float* __restrict slope = row.slopes[0];
     double total = 0;
     for (int64_t from = 0; from < row.size; from += kStretch) {
-      // log(1 + e^-|l|) is summed as the logarithm of a product, at most 2^64 a lane.
-      Lanes linear = {}, product = Lanes{} + 1.0F;
-      for_each_lanes(from, std::min(from + kStretch, row.size), [&](int64_t i, int64_t count) {
-        Lanes l, x, magnitude, e;
-        load(row.in[0] + i, count, -200, &l);
-        load(row.in[1] + i, count, 0, &x);
-        l = l > 1e30F ? Lanes{} + 1e30F : (l < -1e30F ? Lanes{} - 1e30F : l);  // 0 inf is 0
-        floats::abs(l, &magnitude);
-        floats::exp(-magnitude, &e);
-        const Lanes both = e + 1.0F;
-        product = product * both;
-        linear = linear + (x * l - (l > 0.0F ? l : Lanes{}));
-        if (row.slopes[0] != nullptr)
-          store(x - (l > 0.0F ? Lanes{} + 1.0F : e) / both, count, row.slopes[0] + i);
-      });
-      double together = 1;
-      for (int lane = 0; lane < kLanes; ++lane) together *= static_cast<double>(product[lane]);
-      total += sum(linear) - std::log(together);
+      const int64_t to = std::min(from + kStretch, row.size);
+      double linear = 0, product = 1;
+#pragma omp simd reduction(+ : linear) reduction(* : product)
+      for (int64_t i = from; i < to; ++i) {
+        const float bounded = logits[i] > 1e30F ? 1e30F : logits[i];  // 0 inf is to be 0
+        const float l = bounded < -1e30F ? -1e30F : bounded;
+        const float x = given[i];
+        const float e = simd::exp(l > 0 ? -l : l);
+        const float both = e + 1.0F;
+        product *= static_cast<double>(both);
+        linear += static_cast<double>(x * l - (l > 0 ? l : 0.0F));
+        if constexpr (kSlopes) slope[i] = x - (l > 0 ? 1.0F : e) / both;
+      }
+      total += linear - std::log(product);
     }
     return total;
   }
 };
 
+/// (x, mu, log_var); the slopes along mu and log_var.
+template <bool kSlopes>
 struct NormalRow {
-  static constexpr size_t kArity = 3, kSlopes = 2;
-  /// (x, mu, log_var); the slopes along mu and log_var.
-  ELBO_INLINE static double value(const Row& row) {
+  static double run(const Row& row) {
+    const float* __restrict x = row.in[0], * __restrict mu = row.in[1], * __restrict log_var = row.in[2];
+    float* __restrict along_mu = row.slopes[0], * __restrict along_log_var = row.slopes[1];
     double total = 0;
-    for (int64_t from = 0; from < row.size; from += kStretch) {
-      Lanes terms = {};
-      for_each_lanes(from, std::min(from + kStretch, row.size), [&](int64_t i, int64_t count) {
-        Lanes x, mu, log_var, precision;
-        load(row.in[0] + i, count, 0, &x);
-        load(row.in[1] + i, count, 0, &mu);
-        load(row.in[2] + i, count, 0, &log_var);
-        floats::exp(-log_var, &precision);
-        const Lanes along_mu = (x - mu) * precision;
-        const Lanes square = (x - mu) * along_mu;
-        terms = terms + (square + log_var);
-        if (row.slopes[0] != nullptr) {
-          store(along_mu, count, row.slopes[0] + i);
-          store(0.5F * square - 0.5F, count, row.slopes[1] + i);
-        }
-      });
-      total += sum(terms);
+#pragma omp simd reduction(+ : total)
+    for (int64_t i = 0; i < row.size; ++i) {
+      const float distance = x[i] - mu[i];
+      const float scaled = distance * simd::exp(-log_var[i]);
+      const float square = distance * scaled;
+      total += static_cast<double>(square + log_var[i]);
+      if constexpr (kSlopes) {
+        along_mu[i] = scaled;
+        along_log_var[i] = 0.5F * square - 0.5F;
+      }
     }
     return -0.5 * (total + static_cast<double>(row.size) * std::log(2 * std::numbers::pi));
   }
 };
 
+/// (mu, log_var); the slopes along both.
+template <bool kSlopes>
 struct NormalKlRow {
-  static constexpr size_t kArity = 2, kSlopes = 2;
-  /// (mu, log_var); the slopes along both.
-  ELBO_INLINE static double value(const Row& row) {
+  static double run(const Row& row) {
+    const float* __restrict mu = row.in[0], * __restrict log_var = row.in[1];
+    float* __restrict along_mu = row.slopes[0], * __restrict along_log_var = row.slopes[1];
     double total = 0;
-    for (int64_t from = 0; from < row.size; from += kStretch) {
-      Lanes terms = {};
-      for_each_lanes(from, std::min(from + kStretch, row.size), [&](int64_t i, int64_t count) {
-        Lanes mu, log_var, variance;
-        load(row.in[0] + i, count, 0, &mu);
-        load(row.in[1] + i, count, 0, &log_var);
-        floats::exp(log_var, &variance);
-        terms = terms + (mu * mu + ((variance - 1.0F) - log_var));
-        if (row.slopes[0] != nullptr) {
-          store(mu, count, row.slopes[0] + i);
-          store(0.5F * variance - 0.5F, count, row.slopes[1] + i);
-        }
-      });
-      total += sum(terms);
+#pragma omp simd reduction(+ : total)
+    for (int64_t i = 0; i < row.size; ++i) {
+      const float beyond = simd::exp(log_var[i]) - 1.0F;
+      total += static_cast<double>(mu[i] * mu[i] + (beyond - log_var[i]));
+      if constexpr (kSlopes) {
+        along_mu[i] = mu[i];
+        along_log_var[i] = 0.5F * beyond;
+      }
     }
     return 0.5 * total;
   }
 };
-
-template <class F>
-double row_baseline(const Row& row) {
-  return F::value(row);
-}
-#if defined(ELBO_HAS_AVX2_LOOPS)
-template <class F>
-ELBO_AVX2 double row_avx2(const Row& row) {
-  return F::value(row);
-}
-#endif
-template <class F>
-auto row_for_machine() {
-#if defined(ELBO_HAS_AVX2_LOOPS)
-  if (math::has_avx2()) return row_avx2<F>;
-#endif
-  return row_baseline<F>;
-}
 
 /// An argument as rows; row r of the whole is row r % count of it.
 struct Operand {
@@ -173,33 +116,42 @@ Operand operand(const at::Tensor& x, at::IntArrayRef shape) {
   return {rows.stride(1) == 1 ? rows : rows.contiguous()};
 }
 
-/// The sums, and the slopes of the broadcast shape where they are wanted.
-template <class F>
-std::pair<at::Tensor, variable_list> evaluate_rows(const variable_list& arguments, bool slopes) {
+/// What a row's law gives: the sums, and the slopes of the broadcast shape where they are wanted.
+struct Rows {
+  at::Tensor sums;
+  variable_list slopes;
+};
+
+template <template <bool> class Law>
+Rows evaluate_rows(const variable_list& arguments, size_t slopes) {
   std::vector<int64_t> shape;
   for (const auto& a : arguments) shape = at::infer_size(shape, a.sizes());
   const int64_t size = shape.back();
   const auto options = arguments[0].options().requires_grad(false);
-  const auto batch = at::IntArrayRef(shape).slice(0, shape.size() - 1);
-  variable_list along(slopes ? F::kSlopes : 0);
-  for (auto& a : along) a = at::empty(shape, options);
-  auto out = at::empty(batch, options);
-  if (size == 0 || out.numel() == 0) return {out.zero_(), along};
-  Operand in[F::kArity];
-  for (size_t k = 0; k < F::kArity; ++k) in[k] = operand(arguments[k].detach(), shape);
-  static const auto row_value = row_for_machine<F>();
-  auto* to = out.template data_ptr<float>();
-  at::parallel_for(0, out.numel(), std::max<int64_t>(1, kGrain / size),
+  Rows out{at::empty(at::IntArrayRef(shape).slice(0, shape.size() - 1), options),
+           variable_list(slopes)};
+  for (auto& s : out.slopes) s = at::empty(shape, options);
+  if (size == 0 || out.sums.numel() == 0) {
+    out.sums.zero_();
+    return out;
+  }
+  std::vector<Operand> in;
+  for (const auto& a : arguments) in.push_back(operand(a.detach(), shape));
+  static const auto value = simd::Compiled<Law<false>>::template for_machine<const Row&>();
+  static const auto with_slopes = simd::Compiled<Law<true>>::template for_machine<const Row&>();
+  const auto run = slopes > 0 ? with_slopes : value;
+  auto* to = out.sums.data_ptr<float>();
+  at::parallel_for(0, out.sums.numel(), std::max<int64_t>(1, kGrain / size),
                    [&](int64_t begin, int64_t end) {
                      Row row{.size = size};
                      for (int64_t r = begin; r < end; ++r) {
-                       for (size_t k = 0; k < F::kArity; ++k) row.in[k] = in[k].row(r);
-                       for (size_t k = 0; k < along.size(); ++k)
-                         row.slopes[k] = along[k].template data_ptr<float>() + r * size;
-                       to[r] = static_cast<float>(row_value(row));
+                       for (size_t k = 0; k < in.size(); ++k) row.in[k] = in[k].row(r);
+                       for (size_t k = 0; k < slopes; ++k)
+                         row.slopes[k] = out.slopes[k].data_ptr<float>() + r * size;
+                       to[r] = static_cast<float>(run(row));
                      }
                    });
-  return {out, along};
+  return out;
 }
 
 at::Tensor bernoulli_twin(const at::Tensor* a) {
@@ -220,27 +172,37 @@ at::Tensor scaled(const at::Tensor& slope, const at::Tensor& incoming) {
   return slope * incoming.unsqueeze(-1);
 }
 
+constexpr const char* kSlope = "slope";
+
 struct BernoulliSum : torch::autograd::Function<BernoulliSum> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& logits,
                             const at::Tensor& x) {
-    auto [out, slopes] = evaluate_rows<BernoulliRow>({logits, x}, true);
-    context->save_for_backward({logits, x, slopes[0]});
-    return out;
+    const auto rows = evaluate_rows<BernoulliRow>({logits, x}, 1);
+    context->save_for_backward({logits, x});
+    context->saved_data[kSlope] = rows.slopes[0];
+    return rows.sums;
   }
   static variable_list backward(AutogradContext* context, const variable_list& incoming) {
     const auto saved = context->get_saved_variables();
     if (at::GradMode::is_enabled())
       return detail::through_twin(bernoulli_twin, {saved[0], saved[1]}, incoming[0], 1);
-    return {at::sum_to(scaled(saved[2], incoming[0]), saved[0].sizes()), {}};
+    // Scaled in place, being large; whoever comes a second time computes it again.
+    const auto found = context->saved_data.find(kSlope);
+    const bool is_first = found != context->saved_data.end();
+    auto slope = is_first ? found->second.toTensor()
+                          : evaluate_rows<BernoulliRow>({saved[0], saved[1]}, 1).slopes[0];
+    if (is_first) context->saved_data.erase(found);
+    slope.mul_(incoming[0].unsqueeze(-1));
+    return {at::sum_to(slope, saved[0].sizes()), {}};
   }
 };
 
 struct NormalSum : torch::autograd::Function<NormalSum> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& mu,
                             const at::Tensor& log_var) {
-    auto [out, slopes] = evaluate_rows<NormalRow>({x, mu, log_var}, true);
-    context->save_for_backward({x, mu, log_var, slopes[0], slopes[1]});
-    return out;
+    const auto rows = evaluate_rows<NormalRow>({x, mu, log_var}, 2);
+    context->save_for_backward({x, mu, log_var, rows.slopes[0], rows.slopes[1]});
+    return rows.sums;
   }
   static variable_list backward(AutogradContext* context, const variable_list& incoming) {
     const auto saved = context->get_saved_variables();
@@ -263,9 +225,9 @@ struct NormalSum : torch::autograd::Function<NormalSum> {
 struct NormalKlSum : torch::autograd::Function<NormalKlSum> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& mu,
                             const at::Tensor& log_var) {
-    auto [out, slopes] = evaluate_rows<NormalKlRow>({mu, log_var}, true);
-    context->save_for_backward({mu, log_var, slopes[0], slopes[1]});
-    return out;
+    const auto rows = evaluate_rows<NormalKlRow>({mu, log_var}, 2);
+    context->save_for_backward({mu, log_var, rows.slopes[0], rows.slopes[1]});
+    return rows.sums;
   }
   static variable_list backward(AutogradContext* context, const variable_list& incoming) {
     const auto saved = context->get_saved_variables();
@@ -299,7 +261,7 @@ at::Tensor bernoulli_log_prob_sum(const at::Tensor& logits, const at::Tensor& x)
   if (!is_fusable(arguments) || (at::GradMode::is_enabled() && x.requires_grad()))
     return bernoulli_twin(arguments.data());
   if (wants_gradient(arguments)) return BernoulliSum::apply(logits, x);
-  return evaluate_rows<BernoulliRow>(arguments, false).first;
+  return evaluate_rows<BernoulliRow>(arguments, 0).sums;
 }
 
 at::Tensor normal_log_prob_sum(const at::Tensor& x, const at::Tensor& mu,
@@ -307,14 +269,14 @@ at::Tensor normal_log_prob_sum(const at::Tensor& x, const at::Tensor& mu,
   const variable_list arguments = {x, mu, log_var};
   if (!is_fusable(arguments)) return normal_twin(arguments.data());
   if (wants_gradient(arguments)) return NormalSum::apply(x, mu, log_var);
-  return evaluate_rows<NormalRow>(arguments, false).first;
+  return evaluate_rows<NormalRow>(arguments, 0).sums;
 }
 
 at::Tensor normal_kl_sum(const at::Tensor& mu, const at::Tensor& log_var) {
   const variable_list arguments = {mu, log_var};
   if (!is_fusable(arguments)) return normal_kl_twin(arguments.data());
   if (wants_gradient(arguments)) return NormalKlSum::apply(mu, log_var);
-  return evaluate_rows<NormalKlRow>(arguments, false).first;
+  return evaluate_rows<NormalKlRow>(arguments, 0).sums;
 }
 
 }  // namespace elbo

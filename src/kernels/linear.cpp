@@ -10,8 +10,8 @@
 
 #include "elbo/error.h"
 #include "elbo/kernels/gradient_sink.h"
-#include "elbo/kernels/pack.h"
 #include "kernels/detail/product.h"
+#include "kernels/detail/simd.h"
 #include "kernels/detail/through_twin.h"
 
 namespace elbo {
@@ -56,41 +56,31 @@ struct Backward {
 
 /// For columns [begin, end). The sums do not depend on how columns are shared out.
 template <Activation kActivation>
-ELBO_INLINE void through_columns(const Backward& b, int64_t begin, int64_t end) {
-  float* __restrict bias = b.bias;
-  const int64_t columns = b.columns;
-  if (!b.add) std::fill(bias + begin, bias + end, 0.0F);
-  for (int64_t r = 0; r < b.rows; ++r) {
-    const float* __restrict g = b.incoming + r * columns;
-    if constexpr (kActivation == Activation::kIdentity) {
-      for (int64_t c = begin; c < end; ++c) bias[c] += g[c];
-    } else {
-      const float* __restrict y = b.y + r * columns;
-      float* __restrict inner = b.inner + r * columns;
-      for (int64_t c = begin; c < end; ++c) {
-        inner[c] = g[c] * slope<kActivation>(y[c]);
-        bias[c] += inner[c];
+struct ThroughColumns {
+  static void run(const Backward& b, int64_t begin, int64_t end) {
+    float* __restrict bias = b.bias;
+    if (!b.add) std::fill(bias + begin, bias + end, 0.0F);
+    for (int64_t r = 0; r < b.rows; ++r) {
+      const float* __restrict g = b.incoming + r * b.columns;
+      if constexpr (kActivation == Activation::kIdentity) {
+        for (int64_t c = begin; c < end; ++c) bias[c] += g[c];
+      } else {
+        const float* __restrict y = b.y + r * b.columns;
+        float* __restrict inner = b.inner + r * b.columns;
+        for (int64_t c = begin; c < end; ++c) {
+          const float through = g[c] * slope<kActivation>(y[c]);
+          inner[c] = through;
+          bias[c] += through;
+        }
       }
     }
   }
-}
+};
 using Columns = void (*)(const Backward&, int64_t begin, int64_t end);
 template <Activation kActivation>
-void columns_baseline(const Backward& b, int64_t begin, int64_t end) {
-  through_columns<kActivation>(b, begin, end);
-}
-#if defined(ELBO_HAS_AVX2_LOOPS)
-template <Activation kActivation>
-ELBO_AVX2 void columns_avx2(const Backward& b, int64_t begin, int64_t end) {
-  through_columns<kActivation>(b, begin, end);
-}
-#endif
-template <Activation kActivation>
 Columns columns_for_machine() {
-#if defined(ELBO_HAS_AVX2_LOOPS)
-  if (math::has_avx2()) return columns_avx2<kActivation>;
-#endif
-  return columns_baseline<kActivation>;
+  return simd::Compiled<ThroughColumns<kActivation>>::template for_machine<const Backward&, int64_t,
+                                                                           int64_t>();
 }
 Columns columns_of(Activation activation) {
   switch (activation) {

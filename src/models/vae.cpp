@@ -134,7 +134,8 @@ Program Vae::model() const {
 Program Vae::guide() const {
   return [this](Trace& t, const Batch& b) {
     const auto data = t.plate("data", b.rows, b.total);
-    t.sample("z", encode(b["x"]));
+    // [1, M, D]: of the trace's batch shape already, where there is one particle.
+    t.sample("z", encode(b["x"].unsqueeze(0)));
   };
 }
 

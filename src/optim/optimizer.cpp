@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "elbo/error.h"
-#include "elbo/kernels/pack.h"
+#include "kernels/detail/simd.h"
 
 namespace elbo {
 namespace {
@@ -57,52 +57,25 @@ struct Operands {
 
 /// One block; `seen` gets its sums. A gradient that is not finite moves nothing.
 template <class T, class Rule>
-ELBO_INLINE void block(const Operands<T>& o, int64_t begin, int64_t n, const Rule& rule,
-                       Optimizer::Seen* seen) {
-  seen->gradient_squares = static_cast<double>(sum_of_squares(o.gradient + begin, n));
-  if (!std::isfinite(seen->gradient_squares)) return;
-  const T squares = move(o.w + begin, o.gradient + begin, o.first + begin, o.second + begin, n,
-                         o.scale, o.precision, rule);
-  seen->parameter_squares = static_cast<double>(squares);
-}
-
-template <class T, class Rule>
-using Block = void (*)(const Operands<T>&, int64_t, int64_t, const Rule&, Optimizer::Seen*);
-template <class T, class Rule>
-void block_baseline(const Operands<T>& o, int64_t begin, int64_t n, const Rule& rule,
-                    Optimizer::Seen* seen) {
-  block(o, begin, n, rule, seen);
-}
-#if defined(ELBO_HAS_AVX2_LOOPS)
-template <class T, class Rule>
-ELBO_AVX2 void block_avx2(const Operands<T>& o, int64_t begin, int64_t n, const Rule& rule,
-                          Optimizer::Seen* seen) {
-  block(o, begin, n, rule, seen);
-}
-template <class T, class Rule>
-__attribute__((flatten, target("avx512f,avx512vl,avx512dq,fma,prefer-vector-width=512"))) void
-block_avx512(const Operands<T>& o, int64_t begin, int64_t n, const Rule& rule,
-             Optimizer::Seen* seen) {
-  block(o, begin, n, rule, seen);
-}
-#endif
-template <class T, class Rule>
-Block<T, Rule> block_for_machine() {
-#if defined(ELBO_HAS_AVX2_LOOPS)
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
-      __builtin_cpu_supports("avx512dq"))
-    return block_avx512<T, Rule>;
-  if (math::has_avx2()) return block_avx2<T, Rule>;
-#endif
-  return block_baseline<T, Rule>;
-}
+struct Block {
+  static void run(const Operands<T>& o, int64_t begin, int64_t n, const Rule& rule,
+                  Optimizer::Seen* seen) {
+    seen->gradient_squares = static_cast<double>(sum_of_squares(o.gradient + begin, n));
+    if (!std::isfinite(seen->gradient_squares)) return;
+    const T squares = move(o.w + begin, o.gradient + begin, o.first + begin, o.second + begin, n,
+                           o.scale, o.precision, rule);
+    seen->parameter_squares = static_cast<double>(squares);
+  }
+};
 
 /// Moves a segment by a rule of these states, which are buffers like the parameters'.
 template <class T, class Rule>
 Optimizer::Seen sweep(FlatParameters& parameters, const Segment& segment,
                       const Optimizer& optimizer, const Rule& rule, const at::Tensor& first = {},
                       const at::Tensor& second = {}) {
-  static const auto run = block_for_machine<T, Rule>();
+  static const auto run =
+      simd::Compiled<Block<T, Rule>>::template for_machine<const Operands<T>&, int64_t, int64_t,
+                                                           const Rule&, Optimizer::Seen*>();
   T* w = parameters.values().data_ptr<T>();
   const Operands<T> operands = {w,
                                 parameters.gradients().data_ptr<T>(),

@@ -26,12 +26,13 @@ struct DiscretizedLogistic {
   ELBO_INLINE static T log_prob(const T& x, const T& loc, const T& scale, const T& levels) {
     const T a = (x - 0.5 - loc) / scale, b = (x + 0.5 - loc) / scale;
     const auto first = x <= 0.0, last = x >= levels - 1.0;
-    // sigma(b) - sigma(a) = sigma(b) sigma(-a) (1 - e^(a - b))
-    const T below = select(last, 0.0, -math::softplus(-b));
-    const T above = select(first, 0.0, -math::softplus(a));
-    const T within = select(first | last, 0.0, log1mexp(-1.0 / scale));
+    // sigma(b) - sigma(a) = sigma(b) sigma(-a) (1 - e^(a - b)), of whose factors the ends lack one
+    // and the last; log sigma(t) = min(t, 0) - log(1 + e^-|t|)
+    const T below = select(last, 0.0, exp(-abs(b))), above = select(first, 0.0, exp(-abs(a)));
+    const T within = select(first | last, 1.0, -expm1(-1.0 / scale));
+    const T linear = select(last | (b > 0.0), 0.0, b) - select(first | (a < 0.0), 0.0, a);
     return select(detail_poisson::outside(x) | (x > levels - 1.0), -INFINITY,
-                  below + above + within);
+                  log(within / ((1.0 + below) * (1.0 + above))) + linear);
   }
   template <class T>
   ELBO_INLINE static T cdf(const T& x, const T& loc, const T& scale, const T& levels) {
@@ -58,7 +59,7 @@ struct DiscretizedLogistic {
   }
   template <class T>
   ELBO_INLINE static T draw(const T& u, const T& loc, const T& scale, const T& levels) {
-    const T k = floor(loc + scale * (log(u) - log1p(-u)) + 0.5);
+    const T k = floor(loc + scale * log(u / (1.0 - u)) + 0.5);
     return select(k < 0.0, 0.0, select(k > levels - 1.0, levels - 1.0, k));
   }
   template <math::Scalar T>

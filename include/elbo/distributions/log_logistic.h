@@ -15,7 +15,7 @@ struct LogLogistic {
   ELBO_INLINE static T log_prob(const T& x, const T& scale, const T& shape) {
     const T size = abs(log_odds(x, scale, shape));
     return select((x <= 0.0) | (x == INFINITY), -INFINITY,
-                  log(shape) - log(x) - size - 2.0 * log1p(exp(-size)));
+                  log(shape / square(1.0 + exp(-size))) - log(x) - size);
   }
   template <class T>
   ELBO_INLINE static T cdf(const T& x, const T& scale, const T& shape) {

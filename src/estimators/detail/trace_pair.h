@@ -55,8 +55,12 @@ inline void add(at::Tensor& sum, const at::Tensor& term) {
 /// The terms of a Bound broadcast to [L, M], 0 where there were no sites.
 inline void fill(Bound& bound, const std::vector<int64_t>& shape,
                  const at::TensorOptions& options) {
-  for (at::Tensor* term : {&bound.reconstruction, &bound.kl})
-    *term = term->defined() ? term->expand(shape) : at::zeros(shape, options);
+  for (at::Tensor* term : {&bound.reconstruction, &bound.kl}) {
+    if (!term->defined())
+      *term = at::zeros(shape, options);
+    else if (term->sizes() != shape)
+      *term = term->expand(shape);
+  }
 }
 
 }  // namespace elbo::detail

@@ -3,9 +3,9 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
-#include <cstring>
+#include <bit>
 
-#include "elbo/kernels/pack.h"
+#include "kernels/detail/simd.h"
 
 #if defined(ELBO_HAS_ONEDNN)
 #include <map>
@@ -150,34 +150,21 @@ Matrix as_matrix(const at::Tensor& x) {
 namespace {
 
 /// The upper halves, rounded to the nearest and to even; NaN stays NaN.
-ELBO_INLINE void round_to_upper_halves(const float* __restrict from, uint16_t* __restrict to,
-                                       int64_t n) {
-  for (int64_t i = 0; i < n; ++i) {
-    uint32_t bits = 0;
-    std::memcpy(&bits, from + i, sizeof bits);
-    const uint32_t rounded = (bits + 0x7fffU + ((bits >> 16) & 1U)) >> 16;
-    to[i] = static_cast<uint16_t>((bits & 0x7fffffffU) > 0x7f800000U ? 0x7fc0U : rounded);
+struct RoundToUpperHalves {
+  static void run(const float* __restrict from, uint16_t* __restrict to, int64_t n) {
+    for (int64_t i = 0; i < n; ++i) {
+      const auto bits = std::bit_cast<uint32_t>(from[i]);
+      const uint32_t rounded = (bits + 0x7fffU + ((bits >> 16) & 1U)) >> 16;
+      to[i] = static_cast<uint16_t>((bits & 0x7fffffffU) > 0x7f800000U ? 0x7fc0U : rounded);
+    }
   }
-}
-void halves_baseline(const float* from, uint16_t* to, int64_t n) {
-  round_to_upper_halves(from, to, n);
-}
-#if defined(ELBO_HAS_AVX2_LOOPS)
-ELBO_AVX2 void halves_avx2(const float* from, uint16_t* to, int64_t n) {
-  round_to_upper_halves(from, to, n);
-}
-#endif
-auto halves_for_machine() {
-#if defined(ELBO_HAS_AVX2_LOOPS)
-  if (math::has_avx2()) return halves_avx2;
-#endif
-  return halves_baseline;
-}
+};
 
 }  // namespace
 
 at::Tensor to_bfloat16(const at::Tensor& x) {
-  static const auto run = halves_for_machine();
+  static const auto run =
+      simd::Compiled<RoundToUpperHalves>::for_machine<const float*, uint16_t*, int64_t>();
   const auto given = x.contiguous();
   const auto out = at::empty(given.sizes(), given.options().dtype(at::kBFloat16));
   const auto* from = given.data_ptr<float>();

@@ -1,0 +1,76 @@
+// Loops over float32 that the compiler vectorises, once for each instruction set.
+#pragma once
+
+#include <bit>
+#include <cstdint>
+
+#include "elbo/kernels/pack.h"
+
+// The widest vectors of x86; as ELBO_AVX2, which see.
+#if defined(ELBO_HAS_AVX2_LOOPS)
+#define ELBO_AVX512                                                                            \
+  __attribute__((flatten, target("avx512f,avx512vl,avx512dq,avx512bw,fma,prefer-vector-width=" \
+                                 "512")))
+#endif
+
+namespace elbo::simd {
+
+#if defined(ELBO_HAS_AVX2_LOOPS)
+inline bool has_avx512() {
+  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw");
+}
+#endif
+
+/// `Kernel::run` as compiled for this machine.
+template <class Kernel>
+struct Compiled {
+  template <class... A>
+  static auto baseline(A... a) {
+    return Kernel::run(a...);
+  }
+#if defined(ELBO_HAS_AVX2_LOOPS)
+  template <class... A>
+  ELBO_AVX2 static auto avx2(A... a) {
+    return Kernel::run(a...);
+  }
+  template <class... A>
+  ELBO_AVX512 static auto avx512(A... a) {
+    return Kernel::run(a...);
+  }
+#endif
+  /// A pointer to it, for arguments of these types.
+  template <class... A>
+  static auto for_machine() {
+#if defined(ELBO_HAS_AVX2_LOOPS)
+    if (has_avx512()) return &avx512<A...>;
+    if (math::has_avx2()) return &avx2<A...>;
+#endif
+    return &baseline<A...>;
+  }
+};
+
+/// e^x to 2 units in the last place; 0 below -87.3, inf above 88.7.
+ELBO_INLINE float exp(float x) {
+  constexpr float kShift = 0x1.8p23F;  // adding it rounds to a whole number
+  const float above = x < -87.3F ? -87.3F : x;
+  const float held = above > 88.8F ? 88.8F : above;
+  const float shifted = held * 0x1.715476p0F + kShift;
+  const float n = shifted - kShift;
+  const float r = (held - n * 0x1.62e4p-1F) - n * 0x1.7f7d1cp-20F;
+  // Taylor's terms, the last adjusted for |r| <= log(2) / 2
+  float p = r * 1.9875691500e-4F + 1.3981999507e-3F;
+  p = p * r + 8.3334519073e-3F;
+  p = p * r + 4.1665795894e-2F;
+  p = p * r + 1.6666665459e-1F;
+  p = p * r + 5.0000001201e-1F;
+  p = p * r * r + r + 1.0F;
+  // 2^n in two steps, since 2^128 has no float.
+  const int32_t whole = std::bit_cast<int32_t>(shifted) - 0x4b400000;
+  const int32_t half = whole >> 1;
+  const float y = p * std::bit_cast<float>((half + 127) << 23) *
+                  std::bit_cast<float>((whole - half + 127) << 23);
+  return x < -87.3F ? 0.0F : y;
+}
+
+}  // namespace elbo::simd
