@@ -29,16 +29,6 @@ struct LogDensity {
   }
 };
 
-/// z = mu + sigma * epsilon (AEVB 2.4), of (epsilon, mu, log sigma^2).
-struct DrawOfLogVar {
-  static constexpr bool kHot = true;
-  template <class T>
-  ELBO_INLINE T operator()(const T& epsilon, const T& mu, const T& log_var) const {
-    using namespace math;
-    return mu + exp(0.5 * log_var) * epsilon;
-  }
-};
-
 /// The same scalars at every call where the options are usual.
 std::pair<at::Tensor, at::Tensor> zero_and_one(const at::TensorOptions& options) {
   const auto make = [](const at::TensorOptions& o) {
@@ -89,8 +79,7 @@ at::Tensor Normal::rsample(const Noise& noise, at::IntArrayRef shape) const {
   const auto options = loc_.options().requires_grad(false);
   if (!log_var_.defined())  // z = mu + sigma * epsilon (AEVB 2.4)
     return at::addcmul(loc_, scale_, noise.normal(full, options));
-  return evaluate(formula<DrawOfLogVar, 3, true>(),
-                  {noise.normal(full, options.dtype(at::kDouble)), loc_, log_var_});
+  return normal_draw(noise.normal(full, options), loc_, log_var_);
 }
 
 at::Tensor Normal::log_prob(const at::Tensor& x) const {

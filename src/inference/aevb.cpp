@@ -15,7 +15,7 @@ namespace {
 
 template <class T>
 double sum(const at::Tensor& x) {
-  const T* data = x.data_ptr<T>();
+  const auto* data = static_cast<const T*>(x.data_ptr());
   double total = 0;
   for (int64_t i = 0; i < x.numel(); ++i) total += static_cast<double>(data[i]);
   return total;
@@ -23,7 +23,8 @@ double sum(const at::Tensor& x) {
 
 /// In float64. **Throws** NumericError, naming the term, where it is not finite.
 double finite_mean(const at::Tensor& terms, const char* term) {
-  const auto x = terms.detach().to(at::kCPU).contiguous();
+  const auto x =
+      terms.is_cpu() && terms.is_contiguous() ? terms : terms.detach().to(at::kCPU).contiguous();
   const double total =
       x.scalar_type() == at::kFloat ? sum<float>(x) : sum<double>(x.to(at::kDouble));
   const double value = total / static_cast<double>(x.numel());

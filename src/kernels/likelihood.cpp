@@ -98,13 +98,41 @@ struct NormalKlRow {
   }
 };
 
-/// An argument as rows; row r of the whole is row r % count of it.
-struct Operand {
-  at::Tensor rows;  // [count, size], contiguous within a row
-  [[nodiscard]] const float* row(int64_t r) const {
-    return rows.data_ptr<float>() + r % rows.size(0) * rows.stride(0);
+/// (epsilon, mu, log_var); into slopes[0] the draw, with kSlopes into slopes[1] that along log_var.
+template <bool kSlopes>
+struct NormalDrawRow {
+  static double run(const Row& row) {
+    const float* __restrict epsilon = row.in[0], * __restrict mu = row.in[1], * __restrict log_var = row.in[2];
+    float* __restrict draw = row.slopes[0], * __restrict along_log_var = row.slopes[1];
+    for (int64_t i = 0; i < row.size; ++i) {
+      const float moved = simd::exp(0.5F * log_var[i]) * epsilon[i];
+      draw[i] = mu[i] + moved;
+      if constexpr (kSlopes) along_log_var[i] = 0.5F * moved;
+    }
+    return 0;
   }
 };
+
+/// An argument as rows, each contiguous; row r of the whole is row r % count of it.
+struct Operand {
+  at::Tensor owner;
+  const float* data = nullptr;
+  int64_t count = 1, stride = 0;
+  [[nodiscard]] const float* row(int64_t r) const { return data + r % count * stride; }
+};
+
+/// The distance from row to row, where they lie evenly and without gaps in themselves; else -1.
+int64_t row_stride(const at::Tensor& x) {
+  if (x.is_contiguous()) return x.size(-1);
+  if (x.stride(-1) != 1) return -1;
+  int64_t stride = -1;
+  for (int64_t d = 0; d + 1 < x.dim(); ++d) {
+    if (x.size(d) == 1) continue;
+    if (stride >= 0) return -1;
+    stride = x.stride(d);
+  }
+  return stride;
+}
 
 Operand operand(const at::Tensor& x, at::IntArrayRef shape) {
   // The dimensions in front of x, or of size 1 in front of the rest of it, only repeat it.
@@ -112,18 +140,19 @@ Operand operand(const at::Tensor& x, at::IntArrayRef shape) {
   while (own.size() > 1 && own.front() == 1) own = own.slice(1);
   const bool repeats =
       own.size() <= shape.size() && own.equals(shape.slice(shape.size() - own.size()));
-  auto rows = (repeats ? x : x.expand(shape)).reshape({-1, shape.back()});
-  return {rows.stride(1) == 1 ? rows : rows.contiguous()};
+  auto rows = repeats ? x : x.expand(shape);
+  if (row_stride(rows) < 0) rows = rows.contiguous();
+  return {rows, rows.data_ptr<float>(), rows.numel() / shape.back(), row_stride(rows)};
 }
 
-/// What a row's law gives: the sums, and the slopes of the broadcast shape where they are wanted.
+/// What a row's law gives: the sums, and `slopes` tensors of the broadcast shape.
 struct Rows {
   at::Tensor sums;
   variable_list slopes;
 };
 
 template <template <bool> class Law>
-Rows evaluate_rows(const variable_list& arguments, size_t slopes) {
+Rows evaluate_rows(const variable_list& arguments, size_t slopes, bool with_slopes) {
   std::vector<int64_t> shape;
   for (const auto& a : arguments) shape = at::infer_size(shape, a.sizes());
   const int64_t size = shape.back();
@@ -136,10 +165,10 @@ Rows evaluate_rows(const variable_list& arguments, size_t slopes) {
     return out;
   }
   std::vector<Operand> in;
-  for (const auto& a : arguments) in.push_back(operand(a.detach(), shape));
+  for (const auto& a : arguments) in.push_back(operand(a, shape));
   static const auto value = simd::Compiled<Law<false>>::template for_machine<const Row&>();
-  static const auto with_slopes = simd::Compiled<Law<true>>::template for_machine<const Row&>();
-  const auto run = slopes > 0 ? with_slopes : value;
+  static const auto both = simd::Compiled<Law<true>>::template for_machine<const Row&>();
+  const auto run = with_slopes ? both : value;
   auto* to = out.sums.data_ptr<float>();
   at::parallel_for(0, out.sums.numel(), std::max<int64_t>(1, kGrain / size),
                    [&](int64_t begin, int64_t end) {
@@ -167,57 +196,79 @@ at::Tensor normal_kl_twin(const at::Tensor* a) {
   return 0.5 * (a[0].square() + a[1].expm1() - a[1]).sum(-1);
 }
 
-/// slope g, where g is a row's.
-at::Tensor scaled(const at::Tensor& slope, const at::Tensor& incoming) {
-  return slope * incoming.unsqueeze(-1);
+/// Each row of `slope` times its g, in place: nobody else has it.
+at::Tensor scale_rows(const at::Tensor& slope, const at::Tensor& incoming) {
+  const auto g = incoming.contiguous();
+  const int64_t size = slope.size(-1);
+  const float* by = g.data_ptr<float>();
+  float* rows = slope.data_ptr<float>();
+  at::parallel_for(0, g.numel(), std::max<int64_t>(1, 2 * kGrain / std::max<int64_t>(1, size)),
+                   [&](int64_t begin, int64_t end) {
+                     for (int64_t r = begin; r < end; ++r) {
+                       float* __restrict row = rows + r * size;
+                       for (int64_t i = 0; i < size; ++i) row[i] *= by[r];
+                     }
+                   });
+  return slope;
 }
 
-constexpr const char* kSlope = "slope";
+/// The slopes of a law's rows between its forward and its backward pass, in which they are scaled
+/// in place. Who comes a second time computes them again.
+template <template <bool> class Law>
+struct Slopes {
+  static void keep(AutogradContext* context, const variable_list& slopes) {
+    context->saved_data["slopes"] = slopes;
+  }
+  static variable_list take(AutogradContext* context, const variable_list& arguments,
+                            size_t count) {
+    const auto found = context->saved_data.find("slopes");
+    if (found == context->saved_data.end())
+      return evaluate_rows<Law>(arguments, count, true).slopes;
+    const auto slopes = found->second.toTensorVector();
+    context->saved_data.erase(found);
+    return slopes;
+  }
+};
 
 struct BernoulliSum : torch::autograd::Function<BernoulliSum> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& logits,
                             const at::Tensor& x) {
-    const auto rows = evaluate_rows<BernoulliRow>({logits, x}, 1);
+    const auto rows = evaluate_rows<BernoulliRow>({logits, x}, 1, true);
     context->save_for_backward({logits, x});
-    context->saved_data[kSlope] = rows.slopes[0];
+    Slopes<BernoulliRow>::keep(context, rows.slopes);
     return rows.sums;
   }
   static variable_list backward(AutogradContext* context, const variable_list& incoming) {
     const auto saved = context->get_saved_variables();
     if (at::GradMode::is_enabled())
-      return detail::through_twin(bernoulli_twin, {saved[0], saved[1]}, incoming[0], 1);
-    // Scaled in place, being large; whoever comes a second time computes it again.
-    const auto found = context->saved_data.find(kSlope);
-    const bool is_first = found != context->saved_data.end();
-    auto slope = is_first ? found->second.toTensor()
-                          : evaluate_rows<BernoulliRow>({saved[0], saved[1]}, 1).slopes[0];
-    if (is_first) context->saved_data.erase(found);
-    slope.mul_(incoming[0].unsqueeze(-1));
-    return {at::sum_to(slope, saved[0].sizes()), {}};
+      return detail::through_twin(bernoulli_twin, saved, incoming[0], 1);
+    const auto slopes = Slopes<BernoulliRow>::take(context, saved, 1);
+    return {at::sum_to(scale_rows(slopes[0], incoming[0]), saved[0].sizes()), {}};
   }
 };
 
 struct NormalSum : torch::autograd::Function<NormalSum> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& mu,
                             const at::Tensor& log_var) {
-    const auto rows = evaluate_rows<NormalRow>({x, mu, log_var}, 2);
-    context->save_for_backward({x, mu, log_var, rows.slopes[0], rows.slopes[1]});
+    const auto rows = evaluate_rows<NormalRow>({x, mu, log_var}, 2, true);
+    context->save_for_backward({x, mu, log_var});
+    Slopes<NormalRow>::keep(context, rows.slopes);
     return rows.sums;
   }
   static variable_list backward(AutogradContext* context, const variable_list& incoming) {
     const auto saved = context->get_saved_variables();
-    const variable_list arguments = {saved[0], saved[1], saved[2]};
-    const unsigned wanted = detail::wanted_of(arguments);
+    const unsigned wanted = detail::wanted_of(saved);
     if (at::GradMode::is_enabled())
-      return detail::through_twin(normal_twin, arguments, incoming[0], wanted);
+      return detail::through_twin(normal_twin, saved, incoming[0], wanted);
+    const auto slopes = Slopes<NormalRow>::take(context, saved, 2);
     variable_list out(3);
     if ((wanted & 3U) != 0) {
-      const auto along_mu = scaled(saved[3], incoming[0]);
-      if ((wanted & 1U) != 0) out[0] = at::sum_to(-along_mu, arguments[0].sizes());
-      if ((wanted & 2U) != 0) out[1] = at::sum_to(along_mu, arguments[1].sizes());
+      const auto along_mu = scale_rows(slopes[0], incoming[0]);
+      if ((wanted & 1U) != 0) out[0] = at::sum_to(-along_mu, saved[0].sizes());
+      if ((wanted & 2U) != 0) out[1] = at::sum_to(along_mu, saved[1].sizes());
     }
     if ((wanted & 4U) != 0)
-      out[2] = at::sum_to(scaled(saved[4], incoming[0]), arguments[2].sizes());
+      out[2] = at::sum_to(scale_rows(slopes[1], incoming[0]), saved[2].sizes());
     return out;
   }
 };
@@ -225,20 +276,45 @@ struct NormalSum : torch::autograd::Function<NormalSum> {
 struct NormalKlSum : torch::autograd::Function<NormalKlSum> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& mu,
                             const at::Tensor& log_var) {
-    const auto rows = evaluate_rows<NormalKlRow>({mu, log_var}, 2);
-    context->save_for_backward({mu, log_var, rows.slopes[0], rows.slopes[1]});
+    const auto rows = evaluate_rows<NormalKlRow>({mu, log_var}, 2, true);
+    context->save_for_backward({mu, log_var});
+    Slopes<NormalKlRow>::keep(context, rows.slopes);
     return rows.sums;
   }
   static variable_list backward(AutogradContext* context, const variable_list& incoming) {
     const auto saved = context->get_saved_variables();
-    const variable_list arguments = {saved[0], saved[1]};
-    const unsigned wanted = detail::wanted_of(arguments);
+    const unsigned wanted = detail::wanted_of(saved);
     if (at::GradMode::is_enabled())
-      return detail::through_twin(normal_kl_twin, arguments, incoming[0], wanted);
+      return detail::through_twin(normal_kl_twin, saved, incoming[0], wanted);
+    const auto slopes = Slopes<NormalKlRow>::take(context, saved, 2);
     variable_list out(2);
     for (size_t k = 0; k < 2; ++k)
       if ((wanted >> k & 1U) != 0)
-        out[k] = at::sum_to(scaled(saved[k + 2], incoming[0]), arguments[k].sizes());
+        out[k] = at::sum_to(scale_rows(slopes[k], incoming[0]), saved[k].sizes());
+    return out;
+  }
+};
+
+at::Tensor normal_draw_twin(const at::Tensor* a) { return a[1] + (0.5 * a[2]).exp() * a[0]; }
+
+struct NormalDraw : torch::autograd::Function<NormalDraw> {
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& epsilon,
+                            const at::Tensor& mu, const at::Tensor& log_var) {
+    const auto rows = evaluate_rows<NormalDrawRow>({epsilon, mu, log_var}, 2, true);
+    context->save_for_backward({epsilon, mu, log_var});
+    context->saved_data["along_log_var"] = rows.slopes[1];
+    return rows.slopes[0];
+  }
+  static variable_list backward(AutogradContext* context, const variable_list& incoming) {
+    const auto saved = context->get_saved_variables();
+    const unsigned wanted = detail::wanted_of(saved);
+    if (at::GradMode::is_enabled())
+      return detail::through_twin(normal_draw_twin, saved, incoming[0], wanted);
+    variable_list out(3);
+    if ((wanted & 2U) != 0) out[1] = at::sum_to(incoming[0], saved[1].sizes());
+    if ((wanted & 4U) != 0)
+      out[2] = at::sum_to(incoming[0] * context->saved_data["along_log_var"].toTensor(),
+                          saved[2].sizes());
     return out;
   }
 };
@@ -261,7 +337,7 @@ at::Tensor bernoulli_log_prob_sum(const at::Tensor& logits, const at::Tensor& x)
   if (!is_fusable(arguments) || (at::GradMode::is_enabled() && x.requires_grad()))
     return bernoulli_twin(arguments.data());
   if (wants_gradient(arguments)) return BernoulliSum::apply(logits, x);
-  return evaluate_rows<BernoulliRow>(arguments, 0).sums;
+  return evaluate_rows<BernoulliRow>(arguments, 0, false).sums;
 }
 
 at::Tensor normal_log_prob_sum(const at::Tensor& x, const at::Tensor& mu,
@@ -269,14 +345,21 @@ at::Tensor normal_log_prob_sum(const at::Tensor& x, const at::Tensor& mu,
   const variable_list arguments = {x, mu, log_var};
   if (!is_fusable(arguments)) return normal_twin(arguments.data());
   if (wants_gradient(arguments)) return NormalSum::apply(x, mu, log_var);
-  return evaluate_rows<NormalRow>(arguments, 0).sums;
+  return evaluate_rows<NormalRow>(arguments, 0, false).sums;
 }
 
 at::Tensor normal_kl_sum(const at::Tensor& mu, const at::Tensor& log_var) {
   const variable_list arguments = {mu, log_var};
   if (!is_fusable(arguments)) return normal_kl_twin(arguments.data());
   if (wants_gradient(arguments)) return NormalKlSum::apply(mu, log_var);
-  return evaluate_rows<NormalKlRow>(arguments, 0).sums;
+  return evaluate_rows<NormalKlRow>(arguments, 0, false).sums;
+}
+
+at::Tensor normal_draw(const at::Tensor& epsilon, const at::Tensor& mu, const at::Tensor& log_var) {
+  const variable_list arguments = {epsilon, mu, log_var};
+  if (!is_fusable(arguments)) return normal_draw_twin(arguments.data());
+  if (wants_gradient({mu, log_var})) return NormalDraw::apply(epsilon, mu, log_var);
+  return evaluate_rows<NormalDrawRow>(arguments, 1, false).slopes[0];
 }
 
 }  // namespace elbo

@@ -228,16 +228,35 @@ at::Tensor joined(const at::Tensor& first) {
   return first.detach().as_strided(shape, first.strides());
 }
 
+/// Along the last dimension.
+at::Tensor beside_each_other(const at::Tensor& a, const at::Tensor& b) {
+  if (at::GradMode::is_enabled()) return at::cat({a, b}, -1);
+  auto shape = a.sizes().vec();
+  const int64_t size = shape.back();
+  shape.back() = 2 * size;
+  const auto out = at::empty(shape, a.options());
+  float* to = out.data_ptr<float>();
+  int64_t offset = 0;
+  for (const auto& half : {a.contiguous(), b.contiguous()}) {
+    const float* from = half.data_ptr<float>();
+    for (int64_t r = 0; r < half.numel() / size; ++r)
+      std::copy_n(from + r * size, size, to + 2 * r * size + offset);
+    offset += size;
+  }
+  return out;
+}
+
 /// Two layers side by side, as one.
 struct Pair : torch::autograd::Function<Pair> {
   static variable_list forward(AutogradContext* context, const at::Tensor& x,
                                const at::Tensor& first_weight, const at::Tensor& first_bias,
                                const at::Tensor& second_weight, const at::Tensor& second_bias) {
     const int64_t out = first_weight.size(0);
-    const auto factors = factors_of(x, joined(first_weight));
-    const auto both = forward_of(factors, joined(first_bias), Activation::kIdentity);
-    context->save_for_backward(
-        {x, first_weight, first_bias, second_weight, second_bias, factors.x, factors.weight});
+    const auto weight = joined(first_weight), bias = joined(first_bias);
+    const auto factors = factors_of(x, weight);
+    const auto both = forward_of(factors, bias, Activation::kIdentity);
+    context->save_for_backward({x, first_weight, first_bias, second_weight, second_bias, factors.x,
+                                factors.weight, weight, bias});
     return {both.narrow(-1, 0, out), both.narrow(-1, out, out)};
   }
 
@@ -250,7 +269,7 @@ struct Pair : torch::autograd::Function<Pair> {
       shape.back() = a[1].size(0);
       return g.defined() ? g : at::zeros(shape, a[0].options().requires_grad(false));
     };
-    const auto g = at::cat({whole(incoming[0]), whole(incoming[1])}, -1);
+    const auto g = beside_each_other(whole(incoming[0]), whole(incoming[1]));
     if (at::GradMode::is_enabled())
       return detail::through_twin(
           [](const at::Tensor* t) {
@@ -262,7 +281,7 @@ struct Pair : torch::autograd::Function<Pair> {
     const unsigned of_joined =
         (wanted & 1U) | ((wanted & 0b01010U) != 0 ? 2U : 0U) | ((wanted & 0b10100U) != 0 ? 4U : 0U);
     const int64_t out = a[1].size(0);
-    const auto found = gradients({saved[5], saved[6]}, {joined(a[1]), joined(a[2])}, g, g,
+    const auto found = gradients({saved[5], saved[6]}, {saved[7], saved[8]}, g, g,
                                  Activation::kIdentity, of_joined);
     const auto half = [&](const at::Tensor& gradient, int64_t begin) {
       return gradient.defined() ? gradient.narrow(0, begin, out) : gradient;

@@ -75,6 +75,21 @@ TEST(Likelihood, BroadcastsOverParticlesAndTakesStrides) {
   expect_like_double(kNormal, {x, normal({20}, 5), normal({1}, 6)}, 3, 1e-5, "vectors ");
 }
 
+TEST(NormalDraw, AgreesWithFloat64) {
+  const auto epsilon = normal({5, 7, 20}, 1);
+  const Law draw = [&](const auto& a) {
+    return normal_draw(epsilon.to(a[0].scalar_type()), a[0], a[1]);
+  };
+  expect_like_double(draw, {normal({5, 7, 20}, 2), normal({5, 7, 20}, 3)}, 2, 2e-6, "alike ");
+  expect_like_double(draw, {normal({7, 20}, 2), normal({1, 7, 20}, 3)}, 2, 1e-5, "particles ");
+  const auto heads = normal({7, 40}, 4);
+  expect_like_double(draw, {heads.narrow(1, 0, 20), heads.narrow(1, 20, 20)}, 2, 1e-5, "heads ");
+  const at::NoGradGuard no_grad;
+  const auto mu = normal({7, 20}, 5), log_var = normal({7, 20}, 6);
+  EXPECT_TRUE(
+      normal_draw(epsilon, mu, log_var).allclose(mu + (0.5 * log_var).exp() * epsilon, 1e-6, 1e-6));
+}
+
 TEST(Likelihood, IsExactWhereLogitsAreLarge) {
   const auto logits = at::tensor({-INFINITY, INFINITY, -100.0F, 100.0F, 30.0F, -30.0F, 0.0F});
   const auto sure = at::tensor({0.0F, 1.0F, 0.0F, 1.0F, 1.0F, 0.0F, 1.0F});
@@ -94,6 +109,15 @@ TEST(Likelihood, HasSecondDerivativesByItsTwin) {
   const auto second = torch::autograd::grad({first.sum()}, {logits})[0];
   const auto p = logits.detach().sigmoid();
   EXPECT_TRUE(second.allclose(-p * (1 - p), 1e-5, 1e-6));
+}
+
+TEST(Likelihood, MayBeDifferentiatedTwiceOver) {
+  const auto logits = normal({5, 9}, 1).requires_grad_();
+  const auto y = bernoulli_log_prob_sum(logits, unit({5, 9}, 2));
+  const auto seed = 2 * at::ones({5});
+  const auto once = torch::autograd::grad({y}, {logits}, {seed}, /*retain_graph=*/true)[0];
+  const auto again = torch::autograd::grad({y}, {logits}, {seed})[0];
+  EXPECT_TRUE(once.equal(again));
 }
 
 TEST(Likelihood, DoesNotDependOnThreads) {

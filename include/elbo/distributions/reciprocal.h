@@ -26,7 +26,7 @@ struct Reciprocal {
   }
   template <class T>
   ELBO_INLINE static T log_prob(const T& x, const T& low, const T& high) {
-    return select((x < low) | (x > high), -INFINITY, -log_product(x, log_ratio(high, low)));
+    return select((x < low) | (x > high), -INFINITY, -log_product(x, width(low, high)));
   }
   template <class T>
   ELBO_INLINE static T cdf(const T& x, const T& low, const T& high) {
@@ -66,7 +66,7 @@ struct Reciprocal {
   }
   template <class T>
   ELBO_INLINE static T implicit(const T& z, const T& low, const T& high) {
-    const T u = constant(log_ratio(z, low) / log_ratio(high, low));
+    const T u = constant(log(z / low) / log_ratio(high, low));
     return with_log_slope(z, (1.0 - u) * log(low) + u * log(high));
   }
   template <class T>
@@ -94,6 +94,13 @@ struct Reciprocal {
   template <class T>
   ELBO_INLINE static T mode(const T& low, const T& high) {
     return low;
+  }
+
+ private:
+  /// log(high / low), whose slopes need no quotient.
+  template <class T>
+  ELBO_INLINE static T width(const T& low, const T& high) {
+    return with_slope(log_ratio(high, low), log(high) - log(low));
   }
 };
 }  // namespace laws

@@ -1,5 +1,5 @@
-// Log densities and divergences of whole rows, summed over their elements, with the gradient in the
-// same pass.
+// Draws, and log densities and divergences of whole rows summed over their elements, with the
+// gradient in the same pass.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -23,5 +23,10 @@ namespace elbo {
 /// sum_d 1/2 (mu_d^2 + e^v_d - v_d - 1) = KL(N(mu, e^v) || N(0, I)): AEVB appendix B, in nats.
 /// **Shapes** mu and log_var [.., D] broadcast; gives [..]. In float32 as above.
 [[nodiscard]] at::Tensor normal_kl_sum(const at::Tensor& mu, const at::Tensor& log_var);
+
+/// mu + e^(v / 2) epsilon: AEVB 2.4, v = log sigma^2, epsilon without gradient.
+/// **Shapes** epsilon of the draw's shape, to which mu and log_var broadcast.
+[[nodiscard]] at::Tensor normal_draw(const at::Tensor& epsilon, const at::Tensor& mu,
+                                     const at::Tensor& log_var);
 
 }  // namespace elbo
