@@ -96,5 +96,33 @@ TEST(Distribution, SaysWhatItCannotDo) {
   }
 }
 
+// What Independent computes of a row at once is the sum of its elements.
+TEST(Independent, SumsRowsInOnePassAsElementByElement) {
+  for (const auto type : {at::kFloat, at::kDouble}) {
+    const double tolerance = type == at::kFloat ? 2e-6 : 1e-13;
+    const auto mu = Noise(1).normal({7, 20}, type), log_var = Noise(2).normal({7, 20}, type);
+    const auto x = Noise(3).uniform({5, 7, 20}, type);
+    const auto expect = [&](const Distribution& law) {
+      const auto sums = law.log_prob(x).sum(-1);
+      const auto rows = Independent(law.clone(), 1).log_prob(x);
+      EXPECT_TRUE(rows.allclose(sums, tolerance, tolerance)) << law.name();
+      EXPECT_FALSE(rows.allclose(sums + 0.01, tolerance, tolerance));
+    };
+    expect(Bernoulli::from_logits(mu));
+    expect(Normal::from_log_var(mu, log_var));
+    expect(Normal(mu, log_var.exp()));
+    expect(Normal::standard({7, 20}, type));
+
+    const auto q = Normal::from_log_var(mu, log_var);
+    const Normal same(mu, (0.5 * log_var).exp());
+    const auto p = Normal::standard({7, 20}, type);
+    const Normal prior(at::zeros({7, 20}, type), at::ones({7, 20}, type));
+    const auto kl = kl_divergence(same, prior);
+    EXPECT_TRUE(kl_divergence(q, p).allclose(kl, tolerance, tolerance));
+    EXPECT_TRUE(
+        kl_divergence(q.to_event(1), p.to_event(1)).allclose(kl.sum(-1), tolerance, tolerance));
+  }
+}
+
 }  // namespace
 }  // namespace elbo
