@@ -23,8 +23,8 @@ struct StepResult {
 class Learner {
  public:
   virtual ~Learner() = default;
-  /// One update. Throws NumericError, naming the term, before anything is changed by numbers that
-  /// are not finite.
+  /// One update. Throws NumericError, naming the term, where a number is not finite: a term of the
+  /// bound before anything is changed, a gradient before the block of parameters it belongs to is.
   virtual StepResult step(const Batch& batch, const Noise& noise) = 0;
   /// Everything that must be saved to go on bit-exactly, by name; tensors are shared.
   [[nodiscard]] virtual std::map<std::string, at::Tensor> state() const = 0;
