@@ -8,9 +8,9 @@ struct TuneOptions {
 };
 
 /// Sets the number of OpenMP threads (ATen's, the BLAS's and oneDNN's, which share one pool), has
-/// all of them flush denormals to zero, and from then on gives tensors memory that is kept when they
-/// end, in large pages where the system has them: a training step that runs again takes neither
-/// pages nor blocks from the system. The program calls it first; library users may.
+/// all of them flush denormals to zero, and from then on gives tensors memory that is kept when
+/// they end, in large pages where the system has them: a training step that runs again takes
+/// neither pages nor blocks from the system. The program calls it first; library users may.
 void tune(const TuneOptions& options = {});
 
 }  // namespace elbo::runtime
