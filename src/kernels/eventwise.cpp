@@ -10,6 +10,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "kernels/detail/simd.h"
 #include "kernels/detail/through_twin.h"
 
 namespace elbo {
@@ -83,107 +84,60 @@ ELBO_INLINE void transpose(Four& a, Four& b, Four& c, Four& d) {
 
 /// to[i] = number i of each of four rows
 template <class T>
-ELBO_INLINE void gather(const T* const* rows, int64_t size, Pack* to) {
-  int64_t i = 0;
-  if constexpr (std::is_same_v<T, float>) {
-    for (; i + kLanes <= size; i += kLanes) {
-      Four x[kLanes];
-      for (int64_t lane = 0; lane < kLanes; ++lane)
-        std::memcpy(&x[lane], rows[lane] + i, sizeof x[0]);
-      transpose(x[0], x[1], x[2], x[3]);
-      for (int64_t k = 0; k < kLanes; ++k) to[i + k].v = __builtin_convertvector(x[k], Pack::Lanes);
+struct Gather {
+  static void run(const T* const* rows, int64_t size, Pack* to) {
+    int64_t i = 0;
+    if constexpr (std::is_same_v<T, float>) {
+      for (; i + kLanes <= size; i += kLanes) {
+        Four x[kLanes];
+        for (int64_t lane = 0; lane < kLanes; ++lane)
+          std::memcpy(&x[lane], rows[lane] + i, sizeof x[0]);
+        transpose(x[0], x[1], x[2], x[3]);
+        for (int64_t k = 0; k < kLanes; ++k)
+          to[i + k].v = __builtin_convertvector(x[k], Pack::Lanes);
+      }
     }
+    for (; i < size; ++i)
+      for (int64_t lane = 0; lane < kLanes; ++lane)
+        to[i].v[lane] = static_cast<double>(rows[lane][i]);
   }
-  for (; i < size; ++i)
-    for (int64_t lane = 0; lane < kLanes; ++lane)
-      to[i].v[lane] = static_cast<double>(rows[lane][i]);
-}
+};
 
 /// rows[lane][i] = slopes[i] by, in this lane, for the first `count` rows
 template <class T>
-ELBO_INLINE void scatter(const Pack* slopes, const Pack& by, int64_t size, int64_t count,
-                         T* const* rows) {
-  int64_t i = 0;
-  if constexpr (std::is_same_v<T, float>) {
-    for (; i + kLanes <= size; i += kLanes) {
-      Four x[kLanes];
-      for (int64_t k = 0; k < kLanes; ++k)
-        x[k] = __builtin_convertvector((slopes[i + k] * by).v, Four);
-      transpose(x[0], x[1], x[2], x[3]);
-      for (int64_t lane = 0; lane < count; ++lane)
-        std::memcpy(rows[lane] + i, &x[lane], sizeof x[0]);
+struct Scatter {
+  static void run(const Pack* slopes, const Pack& by, int64_t size, int64_t count, T* const* rows) {
+    int64_t i = 0;
+    if constexpr (std::is_same_v<T, float>) {
+      for (; i + kLanes <= size; i += kLanes) {
+        Four x[kLanes];
+        for (int64_t k = 0; k < kLanes; ++k)
+          x[k] = __builtin_convertvector((slopes[i + k] * by).v, Four);
+        transpose(x[0], x[1], x[2], x[3]);
+        for (int64_t lane = 0; lane < count; ++lane)
+          std::memcpy(rows[lane] + i, &x[lane], sizeof x[0]);
+      }
+    }
+    for (; i < size; ++i) {
+      const Pack product = slopes[i] * by;
+      for (int64_t lane = 0; lane < count; ++lane) rows[lane][i] = static_cast<T>(product.v[lane]);
     }
   }
-  for (; i < size; ++i) {
-    const Pack product = slopes[i] * by;
-    for (int64_t lane = 0; lane < count; ++lane) rows[lane][i] = static_cast<T>(product.v[lane]);
-  }
-}
+};
 
 /// sums[i] += slopes[i] by
-ELBO_INLINE void accumulate(const Pack* __restrict slopes, const Pack& by, int64_t size,
-                            Pack* __restrict sums) {
-  for (int64_t i = 0; i < size; ++i) sums[i] = sums[i] + slopes[i] * by;
-}
-void accumulate_baseline(const Pack* slopes, const Pack& by, int64_t size, Pack* sums) {
-  accumulate(slopes, by, size, sums);
-}
-#if defined(ELBO_HAS_AVX2_LOOPS)
-ELBO_AVX2 void accumulate_avx2(const Pack* slopes, const Pack& by, int64_t size, Pack* sums) {
-  accumulate(slopes, by, size, sums);
-}
-#endif
-auto accumulate_for_machine() {
-#if defined(ELBO_HAS_AVX2_LOOPS)
-  if (math::has_avx2()) return accumulate_avx2;
-#endif
-  return accumulate_baseline;
-}
-
-template <class T>
-using Gather = void (*)(const T* const* rows, int64_t size, Pack* to);
-template <class T>
-using Scatter = void (*)(const Pack* slopes, const Pack& by, int64_t size, int64_t count,
-                         T* const* rows);
-template <class T>
-void gather_baseline(const T* const* rows, int64_t size, Pack* to) {
-  gather(rows, size, to);
-}
-template <class T>
-void scatter_baseline(const Pack* slopes, const Pack& by, int64_t size, int64_t count,
-                      T* const* rows) {
-  scatter(slopes, by, size, count, rows);
-}
-#if defined(ELBO_HAS_AVX2_LOOPS)
-template <class T>
-ELBO_AVX2 void gather_avx2(const T* const* rows, int64_t size, Pack* to) {
-  gather(rows, size, to);
-}
-template <class T>
-ELBO_AVX2 void scatter_avx2(const Pack* slopes, const Pack& by, int64_t size, int64_t count,
-                            T* const* rows) {
-  scatter(slopes, by, size, count, rows);
-}
-#endif
-template <class T>
-Gather<T> gather_for_machine() {
-#if defined(ELBO_HAS_AVX2_LOOPS)
-  if (math::has_avx2()) return gather_avx2<T>;
-#endif
-  return gather_baseline<T>;
-}
-template <class T>
-Scatter<T> scatter_for_machine() {
-#if defined(ELBO_HAS_AVX2_LOOPS)
-  if (math::has_avx2()) return scatter_avx2<T>;
-#endif
-  return scatter_baseline<T>;
-}
+struct Accumulate {
+  static void run(const Pack* __restrict slopes, const Pack& by, int64_t size,
+                  Pack* __restrict sums) {
+    for (int64_t i = 0; i < size; ++i) sums[i] = sums[i] + slopes[i] * by;
+  }
+};
 
 /// Four events side by side, from `first` on; the last stands for those beyond it.
 template <class T>
 void load_as(const Operand& operand, int64_t first, int64_t events, Pack* to) {
-  static const auto run = gather_for_machine<T>();
+  static const auto run =
+      simd::Compiled<Gather<T>>::template for_machine<const T* const*, int64_t, Pack*>();
   const T* data = operand.rows.data_ptr<T>();
   const T* rows[kLanes];
   for (int64_t lane = 0; lane < kLanes; ++lane)
@@ -253,7 +207,9 @@ at::Tensor values(const EventFormula& formula, const variable_list& arguments) {
 template <class T>
 void store(const Pack* slopes, const Pack& gradient, int64_t size, int64_t first, int64_t count,
            T* to) {
-  static const auto run = scatter_for_machine<T>();
+  static const auto run =
+      simd::Compiled<Scatter<T>>::template for_machine<const Pack*, const Pack&, int64_t, int64_t,
+                                                       T* const*>();
   T* rows[kLanes];
   for (int64_t lane = 0; lane < kLanes; ++lane)
     rows[lane] = to + (first + std::min(lane, count - 1)) * size;
@@ -266,7 +222,8 @@ variable_list gradients(const EventFormula& formula, const variable_list& argume
   const auto arity = layout.operands.size();
   const auto incoming = gradient.expand(layout.batch).contiguous();
   const auto* g = incoming.data_ptr<double>();
-  static const auto add_up = accumulate_for_machine();
+  static const auto add_up =
+      simd::Compiled<Accumulate>::for_machine<const Pack*, const Pack&, int64_t, Pack*>();
   // A row for each event, or for each chunk where all share the argument.
   variable_list rows(arity);
   for (size_t k = 0; k < arity; ++k) {
