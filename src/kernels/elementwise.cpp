@@ -3,7 +3,6 @@
 #include <ATen/ATen.h>
 #include <ATen/ExpandUtils.h>
 #include <ATen/TensorIterator.h>
-#include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
 #include <vector>
@@ -15,7 +14,6 @@
 namespace elbo {
 namespace {
 
-using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
 constexpr int64_t kGrain = 4096;  // a formula costs some 10 ns an element
@@ -99,9 +97,9 @@ at::Tensor values(const Formula& formula, const variable_list& arguments) {
   return iterator.output();
 }
 
-/// d formula / d argument times `gradient`, of the broadcast shape, for the arguments wanted.
-std::vector<at::Tensor> gradients(const Formula& formula, const variable_list& arguments,
-                                  const at::Tensor& gradient, unsigned wanted) {
+/// d formula / d argument times `gradient`, for the arguments wanted.
+variable_list gradients(const Formula& formula, const variable_list& arguments,
+                        const at::Tensor& gradient, unsigned wanted) {
   const int outputs = __builtin_popcount(wanted);
   variable_list inputs = arguments;
   inputs.push_back(gradient);
@@ -126,36 +124,14 @@ std::vector<at::Tensor> gradients(const Formula& formula, const variable_list& a
         }
       },
       kGrain);
-  std::vector<at::Tensor> out;
-  for (int i = 0; i < outputs; ++i) out.push_back(iterator.output(i));
+  variable_list out(arguments.size());
+  for (size_t k = 0, i = 0; k < arguments.size(); ++k)
+    if ((wanted >> k & 1U) != 0)
+      out[k] = at::sum_to(iterator.output(static_cast<int64_t>(i++)), arguments[k].sizes());
   return out;
 }
 
-struct Apply : torch::autograd::Function<Apply> {
-  static at::Tensor forward(AutogradContext* context, const Formula* formula,
-                            at::TensorList arguments) {
-    const variable_list saved = arguments.vec();
-    context->save_for_backward(saved);
-    context->saved_data["formula"] = reinterpret_cast<int64_t>(formula);
-    return values(*formula, saved);
-  }
-
-  static variable_list backward(AutogradContext* context, const variable_list& incoming) {
-    const auto& formula = *reinterpret_cast<const Formula*>(context->saved_data["formula"].toInt());
-    const auto arguments = context->get_saved_variables();
-    const unsigned wanted = detail::wanted_of(arguments);
-    if (at::GradMode::is_enabled()) {  // derivatives of this derivative will be asked for
-      auto out = detail::through_twin(formula.twin, arguments, incoming[0], wanted);
-      out.insert(out.begin(), at::Tensor());  // the formula itself has none
-      return out;
-    }
-    variable_list out(arguments.size() + 1);
-    const auto found = gradients(formula, arguments, incoming[0], wanted);
-    for (size_t k = 0, i = 0; k < arguments.size(); ++k)
-      if ((wanted >> k & 1u) != 0) out[k + 1] = at::sum_to(found[i++], arguments[k].sizes());
-    return out;
-  }
-};
+using Apply = detail::FormulaFunction<Formula, &values, &gradients>;
 
 }  // namespace
 

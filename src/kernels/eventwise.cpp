@@ -3,7 +3,6 @@
 #include <ATen/ATen.h>
 #include <ATen/ExpandUtils.h>
 #include <ATen/Parallel.h>
-#include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
 #include <cstring>
@@ -17,7 +16,6 @@ namespace elbo {
 namespace {
 
 using math::Pack;
-using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
 constexpr int64_t kLanes = Pack::kLanes;
@@ -282,26 +280,7 @@ variable_list gradients(const EventFormula& formula, const variable_list& argume
   return out;
 }
 
-struct Apply : torch::autograd::Function<Apply> {
-  static at::Tensor forward(AutogradContext* context, const EventFormula* formula,
-                            at::TensorList arguments) {
-    const variable_list saved = arguments.vec();
-    context->save_for_backward(saved);
-    context->saved_data["formula"] = reinterpret_cast<int64_t>(formula);
-    return values(*formula, saved);
-  }
-  static variable_list backward(AutogradContext* context, const variable_list& incoming) {
-    const auto& formula =
-        *reinterpret_cast<const EventFormula*>(context->saved_data["formula"].toInt());
-    const auto arguments = context->get_saved_variables();
-    const unsigned wanted = detail::wanted_of(arguments);
-    auto found = at::GradMode::is_enabled()
-                     ? detail::through_twin(formula.twin, arguments, incoming[0], wanted)
-                     : gradients(formula, arguments, incoming[0], wanted);
-    found.insert(found.begin(), at::Tensor());  // the formula itself has none
-    return found;
-  }
-};
+using Apply = detail::FormulaFunction<EventFormula, &values, &gradients>;
 
 }  // namespace
 

@@ -1,8 +1,10 @@
-// The backward pass of a fused formula when its gradient is itself to be differentiated.
+// Fused formulas in autograd, and their backward pass when the gradient is itself to be
+// differentiated.
 #pragma once
 
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/autograd.h>
+#include <torch/csrc/autograd/custom_function.h>
 
 #include <vector>
 
@@ -32,5 +34,30 @@ inline unsigned wanted_of(const std::vector<at::Tensor>& arguments) {
     if (arguments[k].requires_grad()) wanted |= 1U << k;
   return wanted;
 }
+
+/// A formula F with a twin as a node of the graph, which keeps nothing but the arguments:
+/// `kValues(formula, arguments)` forward, `kGradients(formula, arguments, incoming, wanted)`
+/// backward, which is undefined where a gradient is not wanted.
+template <class F, auto kValues, auto kGradients>
+struct FormulaFunction : torch::autograd::Function<FormulaFunction<F, kValues, kGradients>> {
+  static at::Tensor forward(torch::autograd::AutogradContext* context, const F* formula,
+                            at::TensorList arguments) {
+    const std::vector<at::Tensor> saved = arguments.vec();
+    context->save_for_backward(saved);
+    context->saved_data["formula"] = reinterpret_cast<int64_t>(formula);
+    return kValues(*formula, saved);
+  }
+  static std::vector<at::Tensor> backward(torch::autograd::AutogradContext* context,
+                                          const std::vector<at::Tensor>& incoming) {
+    const auto& formula = *reinterpret_cast<const F*>(context->saved_data["formula"].toInt());
+    const auto arguments = context->get_saved_variables();
+    const unsigned wanted = wanted_of(arguments);
+    auto found = at::GradMode::is_enabled()
+                     ? through_twin(formula.twin, arguments, incoming[0], wanted)
+                     : kGradients(formula, arguments, incoming[0], wanted);
+    found.insert(found.begin(), at::Tensor());  // the formula itself has none
+    return found;
+  }
+};
 
 }  // namespace elbo::detail
