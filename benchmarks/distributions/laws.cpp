@@ -116,13 +116,6 @@ const std::map<std::string, Shaped>& shaped() {
   return table;
 }
 
-elbo::DistributionPtr on_the_line(const std::string& name, const Leaves& p) {
-  if (name == "Normal") return elbo::Normal(p[0], p[1], Validate::kNo).clone();
-  if (name == "Uniform") return elbo::Uniform(p[0], p[1], Validate::kNo).clone();
-  if (name == "Bernoulli") return elbo::Bernoulli(p[0], Validate::kNo).clone();
-  return elbo::make_law(name, p, Validate::kNo);
-}
-
 double milliseconds(const std::string& name, bool reparameterised,
                     const std::vector<double>& values, int64_t elements, uint64_t repetition) {
   const auto entry = shaped().find(name);
@@ -133,7 +126,8 @@ double milliseconds(const std::string& name, bool reparameterised,
     for (const double p : values) leaves.push_back(at::full({elements}, p, at::kFloat));
   for (auto& leaf : leaves) leaf.requires_grad_();
   const auto begin = std::chrono::steady_clock::now();
-  const auto law = entry != shaped().end() ? entry->second.law(leaves) : on_the_line(name, leaves);
+  const auto law = entry != shaped().end() ? entry->second.law(leaves)
+                                           : elbo::make_law(name, leaves, Validate::kNo);
   const elbo::Noise noise(1, repetition);
   const auto x = reparameterised ? law->rsample(noise) : law->sample(noise);
   law->log_prob(x).sum().backward();

@@ -2,9 +2,23 @@
 
 #include <ATen/ATen.h>
 
+#include <limits>
+
+#include "distributions/detail/law_info.h"
 #include "elbo/kernels/likelihood.h"
 
 namespace elbo {
+namespace {
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+/// `below` where x < 0, `between` where 0 <= x < 1, else `above`.
+at::Tensor steps(const at::Tensor& x, double below, const at::Tensor& between, double above) {
+  const auto number = [&](double value) { return at::full({}, value, between.options()); };
+  return at::where(x < 0, number(below), at::where(x < 1, between, number(above)));
+}
+
+}  // namespace
 
 Bernoulli::Bernoulli(FromLogits, at::Tensor logits)
     : DistributionBase(logits.sizes().vec(), {}), logits_(std::move(logits)) {}
@@ -27,12 +41,7 @@ at::Tensor Bernoulli::sample(const Noise& noise, at::IntArrayRef shape) const {
   return noise.bernoulli(probs().expand(extended_shape(shape)).contiguous());
 }
 
-at::Tensor Bernoulli::log_prob(const at::Tensor& x) const {
-  // Finite logits: x l - log(1 + e^l), written with log_sigmoid, which is exact in both tails.
-  // Infinite ones (probs 0 or 1): 0 * inf must be 0.
-  const auto finite = logits_.clamp(-1e30, 1e30);
-  return x * finite + at::log_sigmoid(-finite);
-}
+at::Tensor Bernoulli::log_prob(const at::Tensor& x) const { return bernoulli_log_prob(logits_, x); }
 
 at::Tensor Bernoulli::log_prob_sum(const at::Tensor& x, int64_t event_dims) const {
   if (event_dims == 1) return bernoulli_log_prob_sum(logits_, x);
@@ -40,9 +49,16 @@ at::Tensor Bernoulli::log_prob_sum(const at::Tensor& x, int64_t event_dims) cons
 }
 
 at::Tensor Bernoulli::cdf(const at::Tensor& x) const {
-  const auto below = at::zeros({}, logits_.options());
-  const auto above = at::ones({}, logits_.options());
-  return at::where(x < 0, below, at::where(x < 1, at::sigmoid(-logits_), above));
+  return steps(x, 0, at::sigmoid(-logits_), 1);
+}
+at::Tensor Bernoulli::log_cdf(const at::Tensor& x) const {
+  return steps(x, -kInfinity, at::log_sigmoid(-logits_), 0);
+}
+at::Tensor Bernoulli::log_survival(const at::Tensor& x) const {
+  return steps(x, 0, at::log_sigmoid(logits_), -kInfinity);
+}
+at::Tensor Bernoulli::icdf(const at::Tensor& u) const {
+  return u.gt(at::sigmoid(-logits_)).to(logits_.scalar_type());
 }
 
 at::Tensor Bernoulli::entropy() const {
@@ -58,5 +74,9 @@ Constraint Bernoulli::support() const { return Constraint::Kind::kBinary; }
 DistributionPtr Bernoulli::expand(at::IntArrayRef batch_shape) const {
   return std::shared_ptr<Bernoulli>(new Bernoulli(FromLogits{}, logits_.expand(batch_shape)));
 }
+
+namespace detail {
+LawInfo bernoulli_law() { return law_info<Bernoulli, 1>("Bernoulli", {{{"probs", Range::kUnit}}}); }
+}  // namespace detail
 
 }  // namespace elbo

@@ -19,6 +19,24 @@ struct LogWeight {
   }
 };
 
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+/// Inverse CDF: the number of cumulative sums that u has passed, the last sum taken as 1 however it
+/// was rounded. A category of probability 0 is never reached, for the comparison is strict.
+at::Tensor category_at(const at::Tensor& probs, const at::Tensor& u) {
+  const auto cumulative = probs.cumsum(-1);
+  const auto reached = u.unsqueeze(-1) * cumulative.narrow(-1, -1, 1);
+  return (reached > cumulative).sum(-1);
+}
+
+/// log of the sum of e^log_probs over the last dimension but where `masked`; -inf of nothing, with
+/// slopes 0 and not NaN.
+at::Tensor log_sum(const at::Tensor& log_probs, const at::Tensor& masked) {
+  constexpr double kNothing = -1e30;
+  const auto sum = log_probs.masked_fill(masked, -kInfinity).clamp_min(kNothing).logsumexp(-1);
+  return sum.masked_fill(sum < 0.5 * kNothing, -kInfinity);
+}
+
 at::Tensor normalised(const at::Tensor& probs) {
   if (probs.dim() < 1) throw ShapeError("Categorical: probs needs a last dimension of categories");
   const auto p = at::isFloatingType(probs.scalar_type()) ? probs : probs.to(at::kFloat);
@@ -49,24 +67,35 @@ at::Tensor Categorical::probs() const { return log_probs_.exp(); }
 at::Tensor Categorical::sample(const Noise& noise, at::IntArrayRef shape) const {
   const at::NoGradGuard no_grad;
   const auto u = noise.uniform(extended_shape(shape), log_probs_.options());
-  // Inverse CDF: the number of cumulative sums (all but the last) that u has passed. A category
-  // of probability 0 is never reached, for the comparison is strict.
-  const auto cumulative = probs().cumsum(-1).narrow(-1, 0, num_categories() - 1);
-  return (u.unsqueeze(-1) > cumulative).sum(-1);
+  return category_at(probs(), u);
 }
 
 at::Tensor Categorical::log_prob(const at::Tensor& x) const {
-  const auto index = x.to(at::kLong);
-  const auto shape = detail::broadcast_shape("Categorical", index.sizes(), batch_shape());
+  const auto shape = detail::broadcast_shape("Categorical", x.sizes(), batch_shape());
+  const auto index = x.to(at::kLong).clamp(0, num_categories() - 1);
   auto full = shape;
   full.push_back(num_categories());
-  return log_probs_.expand(full).gather(-1, index.expand(shape).unsqueeze(-1)).squeeze(-1);
+  const auto found =
+      log_probs_.expand(full).gather(-1, index.expand(shape).unsqueeze(-1)).squeeze(-1);
+  return found.masked_fill(index != x, -kInfinity);
 }
 
 at::Tensor Categorical::cdf(const at::Tensor& x) const {
-  const auto categories = at::arange(num_categories(), log_probs_.options());
-  const auto passed = categories <= x.unsqueeze(-1);
-  return at::where(passed, probs(), at::zeros({}, log_probs_.options())).sum(-1);
+  return probs().masked_fill(beyond(x), 0).sum(-1);
+}
+at::Tensor Categorical::log_cdf(const at::Tensor& x) const {
+  return log_sum(log_probs_, beyond(x));
+}
+at::Tensor Categorical::log_survival(const at::Tensor& x) const {
+  return log_sum(log_probs_, beyond(x).logical_not());
+}
+
+at::Tensor Categorical::icdf(const at::Tensor& u) const {
+  return category_at(probs().to(at::kDouble), u);
+}
+
+at::Tensor Categorical::beyond(const at::Tensor& x) const {
+  return at::arange(num_categories(), log_probs_.options()) > x.unsqueeze(-1);
 }
 
 at::Tensor Categorical::entropy() const {

@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "distributions/detail/law_info.h"
 #include "elbo/kernels/elementwise.h"
 #include "elbo/kernels/likelihood.h"
 #include "elbo/kernels/math.h"
@@ -126,5 +127,11 @@ DistributionPtr Normal::expand(at::IntArrayRef batch_shape) const {
                                                   .log_var = widened(log_var_),
                                                   .is_standard = is_standard_}));
 }
+
+namespace detail {
+LawInfo normal_law() {
+  return law_info<Normal, 2>("Normal", {{{"loc", Range::kReal}, {"scale", Range::kPositive}}});
+}
+}  // namespace detail
 
 }  // namespace elbo

@@ -9,6 +9,8 @@
 #include <cmath>
 #include <numbers>
 
+#include "elbo/kernels/elementwise.h"
+#include "elbo/kernels/math.h"
 #include "kernels/detail/simd.h"
 #include "kernels/detail/through_twin.h"
 
@@ -19,6 +21,8 @@ using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
 constexpr int64_t kGrain = 8192;  // elements
+/// Logits beyond it are infinite, bounded by it lest 0 * inf arise.
+constexpr float kLargestLogit = 1e30F;
 
 /// A row's arguments, and where its slopes go, with kSlopes.
 struct Row {
@@ -33,24 +37,28 @@ struct BernoulliRow {
   static double run(const Row& row) {
     // log(1 + e^-|l|) is summed as the logarithm of a product, at most 2^kStretch.
     constexpr int64_t kStretch = 1000;
+    constexpr double kImpossible = 1e-9 * kLargestLogit;  // however grey x is
     const float* __restrict logits = row.in[0], * __restrict given = row.in[1];
     float* __restrict slope = row.slopes[0];
     double total = 0;
     for (int64_t from = 0; from < row.size; from += kStretch) {
       const int64_t to = std::min(from + kStretch, row.size);
       double linear = 0, product = 1;
-#pragma omp simd reduction(+ : linear) reduction(* : product)
+      int outside = 0;
+#pragma omp simd reduction(+ : linear) reduction(* : product) reduction(| : outside)
       for (int64_t i = from; i < to; ++i) {
-        const float bounded = logits[i] > 1e30F ? 1e30F : logits[i];  // 0 inf is to be 0
-        const float l = bounded < -1e30F ? -1e30F : bounded;
+        const float bounded = logits[i] > kLargestLogit ? kLargestLogit : logits[i];
+        const float l = bounded < -kLargestLogit ? -kLargestLogit : bounded;
         const float x = given[i];
+        outside |= static_cast<int>(x < 0.0F) | static_cast<int>(x > 1.0F);
         const float e = simd::exp(l > 0 ? -l : l);
         const float both = e + 1.0F;
         product *= static_cast<double>(both);
         linear += static_cast<double>(x * l - (l > 0 ? l : 0.0F));
         if constexpr (kSlopes) slope[i] = x - (l > 0 ? 1.0F : e) / both;
       }
-      total += linear - std::log(product);
+      const bool impossible = outside != 0 || linear < -kImpossible;
+      total += impossible ? -INFINITY : linear - std::log(product);
     }
     return total;
   }
@@ -183,10 +191,20 @@ Rows evaluate_rows(const variable_list& arguments, size_t slopes, bool with_slop
   return out;
 }
 
-at::Tensor bernoulli_twin(const at::Tensor* a) {
-  const auto logits = a[0].clamp(-1e30, 1e30);
-  return (a[1] * logits + at::log_sigmoid(-logits)).sum(-1);
-}
+/// x l - log(1 + e^l) of (logits, x).
+struct BernoulliLogProb {
+  static constexpr bool kHot = true;
+  template <class T>
+  ELBO_INLINE T operator()(const T& logits, const T& x) const {
+    using namespace math;
+    const T l = select(logits < -kLargestLogit, -kLargestLogit,
+                       select(logits > kLargestLogit, kLargestLogit, logits));
+    const auto impossible = (x < 0.0) | (x > 1.0) | ((logits < -kLargestLogit) & (x > 0.0)) |
+                            ((logits > kLargestLogit) & (x < 1.0));
+    return select(impossible, -INFINITY, x * l - math::softplus(l));
+  }
+};
+at::Tensor bernoulli_twin(const at::Tensor* a) { return bernoulli_log_prob(a[0], a[1]).sum(-1); }
 at::Tensor normal_twin(const at::Tensor* a) {
   const auto terms = (a[0] - a[1]).square() * (-a[2]).exp() + a[2] + std::log(2 * std::numbers::pi);
   return -0.5 * terms.sum(-1);
@@ -331,6 +349,10 @@ bool wants_gradient(at::TensorList arguments) {
 }
 
 }  // namespace
+
+at::Tensor bernoulli_log_prob(const at::Tensor& logits, const at::Tensor& x) {
+  return evaluate(formula<BernoulliLogProb, 2>(), {logits, x.to(logits.scalar_type())});
+}
 
 at::Tensor bernoulli_log_prob_sum(const at::Tensor& logits, const at::Tensor& x) {
   const variable_list arguments = {logits, x};

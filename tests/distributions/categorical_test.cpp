@@ -1,20 +1,18 @@
 #include "elbo/distributions/categorical.h"
 
-#include "distributions/table.h"
+#include "distributions/multivariate.h"
 
 namespace elbo {
 namespace {
 
 using namespace testing;
 
-at::Tensor weights_of(const json& params) {
-  return at::tensor(params["probs"].get<std::vector<double>>(), at::kDouble);
-}
-
-TEST(Categorical, AgreesWithSciPy) {
-  expect_table("Categorical", [](const json& p) { return Categorical(weights_of(p)).clone(); });
-  expect_table("Categorical", [](const json& p) {
-    return Categorical::from_logits(weights_of(p).log() + 3).clone();
+TEST(Categorical, AgreesWithTheTable) {
+  expect_multivariate_table("Categorical", [](const json& p, at::ScalarType type) {
+    return Categorical(tensor_of(p["probs"], type)).clone();
+  });
+  expect_multivariate_table("Categorical", [](const json& p, at::ScalarType type) {
+    return Categorical::from_logits(tensor_of(p["probs"], type).log() + 3).clone();
   });
 }
 
@@ -45,6 +43,16 @@ TEST(Categorical, HasShapesSampleBatchEvent) {
   EXPECT_THROW((void)law.mean(), Error);
 }
 
+TEST(Categorical, HasNoMassBesideItsCategories) {
+  const Categorical law(at::tensor({0.25, 0.75}, at::kDouble));
+  const auto x = at::tensor({-1.0, 0.5, 2.0}, at::kDouble);
+  EXPECT_TRUE(law.log_prob(x).isneginf().all().item<bool>());
+  EXPECT_TRUE(law.log_prob(x.to(at::kLong))
+                  .eq(at::tensor({-INFINITY, std::log(0.25), -INFINITY}))
+                  .all()
+                  .item<bool>());
+}
+
 TEST(Categorical, NeverDrawsTheImpossible) {
   const Categorical law(at::tensor({0.0, 0.5, 0.0, 0.5, 0.0}, at::kDouble));
   const auto counts = law.sample(Noise(3), {100000}).bincount({}, 5);
@@ -59,6 +67,9 @@ TEST(Categorical, GradientsAgreeWithDifferences) {
   const auto x = at::tensor({2, 0}, at::kLong);
   const TensorFunction functions[] = {
       [&](const auto& in) { return Categorical(in[0]).log_prob(x); },
+      [&](const auto& in) { return Categorical(in[0]).cdf(x); },
+      [&](const auto& in) { return Categorical(in[0]).log_cdf(x); },
+      [&](const auto& in) { return Categorical(in[0]).log_survival(x - 1); },
       [&](const auto& in) { return Categorical(in[0]).entropy(); },
       [&](const auto& in) { return Categorical::from_logits(in[0]).log_prob(x); },
       [&](const auto& in) { return Categorical::from_logits(in[0]).entropy(); },

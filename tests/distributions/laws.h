@@ -44,6 +44,65 @@ inline std::vector<at::Tensor> tensors(const json& parameters, at::ScalarType ty
   return out;
 }
 
+/// The largest |a - b| / max(1, |b|) of a method, and where.
+struct Worst {
+  double error = 0;
+  std::string where = "-";
+  void see(double a, double b, const std::function<std::string()>& at) {
+    if (a == b || (std::isnan(a) && std::isnan(b))) return;
+    double e = std::abs(a - b) / std::max(1.0, std::abs(b));
+    if (std::isnan(e)) e = std::numeric_limits<double>::infinity();
+    if (e <= error) return;
+    error = e;
+    where = at();
+  }
+};
+
+/// The worst of every method over the whole table.
+inline std::map<std::string, Worst> compare(const LawInfo& info, at::ScalarType type) {
+  std::map<std::string, Worst> worst;
+  const double largest = type == at::kFloat ? 3e38 : 1e308;
+  for (const json& row : law_fixture(info.name).at("rows")) {
+    const auto law = info.make(tensors(row.at("params"), type), Validate::kYes);
+    const auto see = [&](const char* method, const json& record, const json& expected,
+                         const std::function<at::Tensor()>& got) {
+      try {
+        const double value = got().item<double>();
+        const double wanted = number(expected);
+        if (std::isfinite(wanted) && std::abs(wanted) > largest) return;  // float32 has no such
+        worst[method].see(value, wanted, [&] {
+          return fmt::format("{} {}: {:.17g}, expected {:.17g}", row.at("params").dump(),
+                             record.dump().substr(0, 60), value, wanted);
+        });
+      } catch (const UnsupportedError&) {
+        worst[std::string(method) + " (unsupported)"];
+      }
+    };
+    for (const json& point : row.at("points")) {
+      const auto x = at::full({}, number(point.at("x")), type);
+      for (const auto& [name, method] : kOfX)
+        if (point.contains(name))
+          see(name, point, point.at(name), [&, m = method] { return ((*law).*m)(x); });
+    }
+    for (const json& quantile : row.at("quantiles"))
+      see("icdf", quantile, quantile.at("icdf"),
+          [&] { return law->icdf(at::full({}, number(quantile.at("u")), type)); });
+    for (const auto& [name, method] : kOfParameters)
+      if (row.contains(name))
+        see(name, json(), row.at(name), [&, m = method] { return ((*law).*m)(); });
+  }
+  return worst;
+}
+
+inline void expect_table(const LawInfo& info, at::ScalarType type, double tolerance) {
+  for (const auto& [method, worst] : compare(info, type)) {
+    EXPECT_LE(worst.error, tolerance) << info.name << "." << method << " " << worst.where;
+    ::testing::Test::RecordProperty(method, fmt::format("{:.1e}", worst.error));
+    if (std::getenv("ELBO_PRINT_WORST") != nullptr)
+      fmt::print("worst {} {} {:.1e}\n", info.name, method, worst.error);
+  }
+}
+
 /// dy / dparameters; zeros where y does not depend on one.
 inline std::vector<at::Tensor> torch_gradients(const at::Tensor& y,
                                                const std::vector<at::Tensor>& parameters) {

@@ -1,6 +1,6 @@
 #include "elbo/distributions/normal.h"
 
-#include "distributions/table.h"
+#include "distributions/laws.h"
 
 namespace elbo {
 namespace {
@@ -9,14 +9,13 @@ using namespace testing;
 
 at::Tensor values(std::vector<double> v) { return at::tensor(v, at::kDouble); }
 
-TEST(Normal, AgreesWithSciPy) {
-  expect_table("Normal", [](const json& p) {
-    return Normal(scalar(number(p["loc"])), scalar(number(p["scale"]))).clone();
-  });
-  expect_table("Normal", [](const json& p) {
-    const double log_var = 2 * std::log(number(p["scale"]));
-    return Normal::from_log_var(scalar(number(p["loc"])), scalar(log_var)).clone();
-  });
+TEST(Normal, OfLogVarAgreesWithTheTable) {
+  const auto of_log_var = [](const std::vector<at::Tensor>& p, Validate) {
+    return Normal::from_log_var(p[0], 2 * p[1].log()).clone();
+  };
+  const LawInfo law{"Normal", {}, of_log_var};
+  expect_table(law, at::kDouble, kTableTolerance);
+  expect_table(law, at::kFloat, kSingleTolerance);
 }
 
 TEST(Normal, RejectsInvalidParameters) {

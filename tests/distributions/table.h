@@ -1,4 +1,4 @@
-// What every distribution is held to: SciPy's values and gradients by differences.
+// What every distribution is held to: a table's values, and gradients by differences.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -18,15 +18,6 @@ namespace elbo::testing {
 
 using nlohmann::json;
 
-/// tests/distributions/fixtures/distributions.json, by tools/fixtures/distributions.py.
-inline const json& distribution_fixtures() {
-  static const json fixtures = [] {
-    std::ifstream in(ELBO_SOURCE_DIR "/tests/distributions/fixtures/distributions.json");
-    return json::parse(in);
-  }();
-  return fixtures;
-}
-
 inline double number(const json& value) {
   if (!value.is_string()) return value.get<double>();
   const auto name = value.get<std::string>();
@@ -38,36 +29,25 @@ inline double number(const json& value) {
 inline at::Tensor scalar(double value) { return at::full({}, value, at::kDouble); }
 
 inline constexpr double kTableTolerance = 1e-10;
+inline constexpr double kSingleTolerance = 1e-5;
 
 /// |a - b| <= 1e-10 max(1, |b|).
 inline bool close(double a, double b) {
   return a == b || std::abs(a - b) <= kTableTolerance * std::max(1.0, std::abs(b));
 }
 
-/// Compares the law made from each row's parameters with the row.
-inline void expect_table(const char* law,
-                         const std::function<DistributionPtr(const json& params)>& make) {
-  const json& rows = distribution_fixtures().at(law);
-  ASSERT_FALSE(rows.empty());
-  for (const json& row : rows) {
-    const auto distribution = make(row.at("params"));
-    const auto expect = [&](const json& record, const char* key, const at::Tensor& got) {
-      EXPECT_PRED2(close, got.item<double>(), number(record.at(key)))
-          << law << row.at("params") << " " << key << " in " << record;
-    };
-    for (const json& point : row.at("points")) {
-      const auto x = scalar(number(point.at("x")));
-      if (point.contains("log_prob")) expect(point, "log_prob", distribution->log_prob(x));
-      if (point.contains("cdf")) expect(point, "cdf", distribution->cdf(x));
-      if (point.contains("log_cdf")) expect(point, "log_cdf", distribution->log_cdf(x));
-    }
-    for (const json& quantile : row.at("quantiles"))
-      expect(quantile, "icdf", distribution->icdf(scalar(number(quantile.at("u")))));
-    expect(row, "entropy", distribution->entropy());
-    if (row.contains("mean")) expect(row, "mean", distribution->mean());
-    if (row.contains("variance")) expect(row, "variance", distribution->variance());
-  }
-}
+/// The methods that tables have values of, by their names there.
+using Method = at::Tensor (Distribution::*)(const at::Tensor&) const;
+inline const std::vector<std::pair<const char*, Method>> kOfX = {
+    {"log_prob", &Distribution::log_prob},
+    {"cdf", &Distribution::cdf},
+    {"log_cdf", &Distribution::log_cdf},
+    {"log_survival", &Distribution::log_survival}};
+inline const std::vector<std::pair<const char*, at::Tensor (Distribution::*)() const>>
+    kOfParameters = {{"entropy", &Distribution::entropy},
+                     {"mean", &Distribution::mean},
+                     {"variance", &Distribution::variance},
+                     {"mode", &Distribution::mode}};
 
 using TensorFunction = std::function<at::Tensor(const std::vector<at::Tensor>&)>;
 

@@ -54,8 +54,8 @@ struct Free {
     for (size_t i = 0; i < all.size(); ++i) {
       const Range range = info.parameters[i].range;
       const std::string& edge = info.parameters[i].name;
-      const bool moves_support =
-          (name == "Pareto" && edge == "scale") || name == "Reciprocal" || name == "Triangular";
+      const bool moves_support = (name == "Pareto" && edge == "scale") || name == "Reciprocal" ||
+                                 name == "Triangular" || name == "Uniform";
       if (range == Range::kCount || range == Range::kPositiveCount || moves_support) continue;
       place.push_back(i);
       free.push_back(all[i]);

@@ -42,9 +42,9 @@ void expect_like_double(const Law& law, const std::vector<at::Tensor>& arguments
     ASSERT_EQ(ours[k].sizes(), twin[k].sizes()) << what;
     EXPECT_EQ(ours[k].scalar_type(), at::kFloat);
     EXPECT_TRUE(ours[k].to(at::kDouble).allclose(twin[k], tolerance, tolerance)) << what << k;
-    if (ours[k].numel() > 0)
-      EXPECT_FALSE(ours[k].to(at::kDouble).allclose(1.001 * twin[k] + 0.01, tolerance, tolerance))
-          << what;
+    if (ours[k].numel() == 0) continue;
+    EXPECT_FALSE(ours[k].to(at::kDouble).allclose(1.001 * twin[k] + 0.01, tolerance, tolerance))
+        << what;
   }
 }
 
@@ -100,6 +100,21 @@ TEST(Likelihood, IsExactWhereLogitsAreLarge) {
   EXPECT_TRUE(std::isnan(bernoulli_log_prob_sum(nan, at::zeros({3})).item<float>()));
   EXPECT_TRUE(std::isnan(normal_log_prob_sum(nan, at::zeros({3}), at::zeros({3})).item<float>()));
   EXPECT_TRUE(std::isnan(normal_log_prob_sum(at::zeros({3}), at::zeros({3}), nan).item<float>()));
+}
+
+TEST(Likelihood, OfTheImpossibleIsMinusInfinity) {
+  const auto expect = [](float logit, float x) {
+    // in the middle of a row, beside what is possible
+    const auto logits = at::tensor({0.3F, logit, -2.0F}), data = at::tensor({1.0F, x, 0.5F});
+    EXPECT_EQ(bernoulli_log_prob(logits, data)[1].item<float>(), -INFINITY) << logit << " " << x;
+    EXPECT_EQ(bernoulli_log_prob_sum(logits, data).item<float>(), -INFINITY) << logit << " " << x;
+  };
+  expect(INFINITY, 0);
+  expect(-INFINITY, 1);
+  expect(-INFINITY, 0.5F);
+  expect(0.5F, -0.001F);
+  expect(0.5F, 1.001F);
+  expect(-1, INFINITY);
 }
 
 TEST(Likelihood, HasSecondDerivativesByItsTwin) {

@@ -5,7 +5,7 @@
 namespace elbo {
 
 /// The law of a coin on {0, 1}. `log_prob` is x log p + (1 - x) log(1 - p) (AEVB C.1), and takes
-/// grey values x in [0, 1] as the paper's experiments do.
+/// grey values x in [0, 1] as the paper's experiments do; outside it is -inf.
 /// **Ranges** probs in [0, 1]; DomainError otherwise.
 class Bernoulli final : public DistributionBase<Bernoulli> {
  public:
@@ -21,6 +21,9 @@ class Bernoulli final : public DistributionBase<Bernoulli> {
   [[nodiscard]] at::Tensor log_prob(const at::Tensor& x) const override;
   [[nodiscard]] at::Tensor log_prob_sum(const at::Tensor& x, int64_t event_dims) const override;
   [[nodiscard]] at::Tensor cdf(const at::Tensor& x) const override;
+  [[nodiscard]] at::Tensor log_cdf(const at::Tensor& x) const override;
+  [[nodiscard]] at::Tensor log_survival(const at::Tensor& x) const override;
+  [[nodiscard]] at::Tensor icdf(const at::Tensor& u) const override;
   [[nodiscard]] at::Tensor entropy() const override;
   [[nodiscard]] at::Tensor mean() const override { return probs(); }
   [[nodiscard]] at::Tensor variance() const override;

@@ -5,7 +5,7 @@
 namespace elbo {
 
 /// The law on {0, ..., K - 1} with the probabilities given along the last dimension.
-/// **Shapes** probs and logits [B, K]; draws and x int64 [S, B].
+/// **Shapes** probs and logits [B, K]; draws int64 and x of any type [S, B].
 /// **Ranges** probs >= 0 with a positive sum (they are normalised); DomainError otherwise.
 class Categorical final : public DistributionBase<Categorical> {
  public:
@@ -22,6 +22,9 @@ class Categorical final : public DistributionBase<Categorical> {
   [[nodiscard]] bool is_discrete() const override { return true; }
   [[nodiscard]] at::Tensor log_prob(const at::Tensor& x) const override;
   [[nodiscard]] at::Tensor cdf(const at::Tensor& x) const override;
+  [[nodiscard]] at::Tensor log_cdf(const at::Tensor& x) const override;
+  [[nodiscard]] at::Tensor log_survival(const at::Tensor& x) const override;
+  [[nodiscard]] at::Tensor icdf(const at::Tensor& u) const override;
   [[nodiscard]] at::Tensor entropy() const override;
   [[nodiscard]] at::Tensor mode() const override;
   [[nodiscard]] Constraint support() const override;
@@ -30,6 +33,8 @@ class Categorical final : public DistributionBase<Categorical> {
  private:
   struct FromLogProbs {};
   Categorical(FromLogProbs, at::Tensor log_probs);
+  /// Which categories lie above x: [.., K].
+  [[nodiscard]] at::Tensor beyond(const at::Tensor& x) const;
 
   at::Tensor log_probs_;
 };

@@ -16,7 +16,7 @@ struct LawInfo {
   std::function<DistributionPtr(const std::vector<at::Tensor>&, Validate)> make;
 };
 
-/// Every law that is a Univariate, in alphabetical order.
+/// Every law on the line whose parameters are numbers, in alphabetical order.
 [[nodiscard]] const std::vector<LawInfo>& univariate_laws();
 
 /// **Throws** ConfigError for a name that is not there or another number of parameters.

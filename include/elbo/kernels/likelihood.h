@@ -6,7 +6,12 @@
 
 namespace elbo {
 
-/// sum_d x_d l_d - log(1 + exp l_d): AEVB C.1 from the logits l, for x in [0, 1], in nats.
+/// x l - log(1 + exp l) in nats, elementwise: AEVB C.1 from the logits l, for x in [0, 1] and -inf
+/// outside; infinite logits are sure.
+/// **Shapes** broadcast.
+[[nodiscard]] at::Tensor bernoulli_log_prob(const at::Tensor& logits, const at::Tensor& x);
+
+/// The same summed over the last dimension.
 /// **Shapes** logits [.., D] and x that broadcasts to it, over particles without a copy; gives
 /// [..].
 ///

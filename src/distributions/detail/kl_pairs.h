@@ -40,9 +40,6 @@ const auto& parameters_of(const Univariate<Self, Law>& law) {
 inline std::array<at::Tensor, 2> parameters_of(const Normal& law) {
   return {law.loc(), law.scale()};
 }
-inline std::array<at::Tensor, 2> parameters_of(const Uniform& law) {
-  return {law.low(), law.high()};
-}
 
 template <class Law>
 at::ScalarType dtype_of(const Law& law) {
