@@ -16,6 +16,10 @@ namespace elbo {
 /// Sites named in `values` become observed, with these values.
 [[nodiscard]] Program condition(Program program, std::map<std::string, at::Tensor> values);
 
+/// Latent sites with finitely many values take all of them at once, each along a dimension of its
+/// own; see `posterior` and `log_marginal` for the sums over them.
+[[nodiscard]] Program enumerate(Program program);
+
 /// Sites for which `hide` holds run but are not recorded.
 [[nodiscard]] Program block(Program program, std::function<bool(const Site&)> hide);
 
