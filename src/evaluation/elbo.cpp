@@ -33,7 +33,7 @@ Evaluation evaluate_elbo(const Model& model, const data::BatchSource& source,
   double shift = std::numeric_limits<double>::quiet_NaN();  // keeps the squares' sum accurate
   each_batch(source, options, [&](const Batch& batch, const Noise& noise) {
     const Bound bound = options.estimator(p, q, batch, noise);
-    const auto rows = bound.rows.to(at::kDouble).mean(0);
+    const auto rows = bound.rows().to(at::kDouble).mean(0);
     if (std::isnan(shift)) shift = rows.mean().item<double>();
     sum += (rows - shift).sum().item<double>();
     squares += (rows - shift).square().sum().item<double>();

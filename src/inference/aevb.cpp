@@ -32,12 +32,6 @@ double finite_mean(const at::Tensor& terms, const char* term) {
   return value;
 }
 
-/// What makes a sum of `terms` a mean: the gradient of each.
-at::Tensor mean_seed(const at::Tensor& terms, double divisor = 1) {
-  return at::full(terms.sizes(), 1 / (static_cast<double>(terms.numel()) * divisor),
-                  terms.options().requires_grad(false));
-}
-
 }  // namespace
 
 Aevb::Aevb(Program model, Program guide, FlatParameters parameters,
@@ -52,6 +46,15 @@ Aevb::Aevb(Program model, Program guide, FlatParameters parameters,
     throw ConfigError(fmt::format("weight_prior = {}; expected >= 0", options_.weight_prior));
 }
 
+const at::Tensor& Aevb::Seed::of(const at::Tensor& terms, double value) {
+  const bool same = tensor.defined() && each == value && tensor.sizes() == terms.sizes() &&
+                    tensor.scalar_type() == terms.scalar_type() &&
+                    tensor.device() == terms.device();
+  if (!same) tensor = at::full(terms.sizes(), value, terms.options().requires_grad(false));
+  each = value;
+  return tensor;
+}
+
 StepResult Aevb::gradient(const Batch& batch, const Noise& noise) {
   std::optional<Bfloat16Products> rounding;
   if (options_.bfloat16_products) rounding.emplace();
@@ -59,13 +62,25 @@ StepResult Aevb::gradient(const Batch& batch, const Noise& noise) {
   StepResult result;
   result.reconstruction = finite_mean(bound.reconstruction, "reconstruction log p(x|z)");
   result.kl = finite_mean(bound.kl, "KL(q(z|x)||p(z))");
-  result.elbo = finite_mean(bound.rows, "bound");
-  std::vector<at::Tensor> roots = {bound.rows}, seeds = {mean_seed(bound.rows)};
+  std::vector<at::Tensor> roots, seeds;
+  // Of `weight` times the mean of the terms.
+  const auto ascend = [&](const at::Tensor& terms, double weight, Seed& seed) {
+    if (!terms.requires_grad()) return;
+    roots.push_back(terms);
+    seeds.push_back(seed.of(terms, weight / static_cast<double>(terms.numel())));
+  };
+  if (bound.combined.defined()) {
+    result.elbo = finite_mean(bound.combined, "bound");
+    ascend(bound.combined, 1, combined_seed_);
+  } else {  // without the node of a difference
+    result.elbo = result.reconstruction - result.kl;
+    ascend(bound.reconstruction, 1, reconstruction_seed_);
+    ascend(bound.kl, -1, kl_seed_);
+  }
   if (bound.global.defined()) {
     const auto total = static_cast<double>(bound.total);
     result.elbo += finite_mean(bound.global, "bound of the global sites") / total;
-    roots.push_back(bound.global);
-    seeds.push_back(mean_seed(bound.global, total));
+    ascend(bound.global, 1 / total, global_seed_);
   }
   parameters_.backward(roots, seeds);
   return result;

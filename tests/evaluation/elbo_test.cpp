@@ -21,7 +21,7 @@ TEST(EvaluateElbo, IsTheMeanOverRowsWhateverTheBatchSize) {
   const auto whole = evaluate_elbo(vae, source, options);
   const auto batch = source.range(0, 53, evaluation_noise(4));
   const auto rows =
-      options.estimator(vae.model(), vae.guide(), batch, evaluation_noise(4)).rows.mean(0);
+      options.estimator(vae.model(), vae.guide(), batch, evaluation_noise(4)).rows().mean(0);
   EXPECT_NEAR(whole.mean, rows.mean().item<double>(), 1e-12);
   EXPECT_NEAR(whole.standard_error, rows.std().item<double>() / std::sqrt(53.0), 1e-12);
   EXPECT_NEAR(whole.mean, whole.reconstruction - whole.kl, 1e-12);

@@ -10,6 +10,10 @@
 
 namespace elbo::detail {
 
+/// While it lives, tensor operations skip autograd's layers: for the inside of a node, where the
+/// many small ones are told apart by how far they must be dispatched.
+using BelowAutograd = at::AutoDispatchBelowADInplaceOrView;
+
 /// The gradients of `twin` along the arguments of the bits of `wanted`, with a graph; undefined
 /// for the others.
 template <class Twin>
