@@ -57,7 +57,9 @@ StepResult Aevb::step(const Batch& batch, const Noise& noise) {
 }
 
 std::map<std::string, at::Tensor> Aevb::state() const {
-  return detail::state_of(parameters_, *optimizer_);
+  auto out = detail::state_of(parameters_, *optimizer_);
+  for (const auto& [name, tensor] : options_.estimator_state) out["estimator." + name] = tensor;
+  return out;
 }
 
 }  // namespace elbo
