@@ -12,6 +12,8 @@
 #include "elbo/evaluation/elbo.h"
 #include "elbo/evaluation/pictures.h"
 #include "elbo/inference/aevb.h"
+#include "elbo/inference/dual_averaging.h"
+#include "elbo/inference/hmc.h"
 #include "elbo/io/run_directory.h"
 #include "elbo/models/model.h"
 #include "elbo/models/vae.h"
