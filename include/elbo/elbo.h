@@ -14,6 +14,8 @@
 #include "elbo/inference/aevb.h"
 #include "elbo/inference/dual_averaging.h"
 #include "elbo/inference/hmc.h"
+#include "elbo/inference/hmc_sampler.h"
+#include "elbo/inference/latent_density.h"
 #include "elbo/io/run_directory.h"
 #include "elbo/models/model.h"
 #include "elbo/models/vae.h"

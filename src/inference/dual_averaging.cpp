@@ -9,13 +9,13 @@
 
 namespace elbo {
 namespace {
-constexpr double kGamma = 0.05, kDelay = 10, kKappa = 0.75;
+constexpr double kGamma = 0.2, kDelay = 10, kKappa = 0.75;
 }
 
 DualAveraging::DualAveraging(const at::Tensor& step_size, double target)
     : target_(target),
       step_size_(step_size.clone()),
-      mu_((10 * step_size).log()),
+      mu_(step_size.log()),
       error_(at::zeros_like(step_size)),
       log_average_(at::zeros_like(step_size)) {
   if (!(target > 0 && target < 1))

