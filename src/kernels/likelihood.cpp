@@ -275,7 +275,7 @@ struct NormalSum : torch::autograd::Function<NormalSum> {
   }
   static variable_list backward(AutogradContext* context, const variable_list& incoming) {
     const auto saved = context->get_saved_variables();
-    const unsigned wanted = detail::wanted_of(saved);
+    const unsigned wanted = detail::wanted_of(*context, saved);
     if (at::GradMode::is_enabled())
       return detail::through_twin(normal_twin, saved, incoming[0], wanted);
     const auto slopes = Slopes<NormalRow>::take(context, saved, 2);
@@ -301,7 +301,7 @@ struct NormalKlSum : torch::autograd::Function<NormalKlSum> {
   }
   static variable_list backward(AutogradContext* context, const variable_list& incoming) {
     const auto saved = context->get_saved_variables();
-    const unsigned wanted = detail::wanted_of(saved);
+    const unsigned wanted = detail::wanted_of(*context, saved);
     if (at::GradMode::is_enabled())
       return detail::through_twin(normal_kl_twin, saved, incoming[0], wanted);
     const auto slopes = Slopes<NormalKlRow>::take(context, saved, 2);
@@ -325,7 +325,7 @@ struct NormalDraw : torch::autograd::Function<NormalDraw> {
   }
   static variable_list backward(AutogradContext* context, const variable_list& incoming) {
     const auto saved = context->get_saved_variables();
-    const unsigned wanted = detail::wanted_of(saved);
+    const unsigned wanted = detail::wanted_of(*context, saved);
     if (at::GradMode::is_enabled())
       return detail::through_twin(normal_draw_twin, saved, incoming[0], wanted);
     variable_list out(3);
