@@ -12,6 +12,7 @@
 #include "elbo/estimators/score_function.h"
 #include "elbo/estimators/sgvb.h"
 #include "elbo/evaluation/elbo.h"
+#include "elbo/evaluation/gradient_variance.h"
 #include "elbo/evaluation/pictures.h"
 #include "elbo/inference/aevb.h"
 #include "elbo/inference/dual_averaging.h"
