@@ -1,5 +1,6 @@
 // The trace and its handlers.
 #pragma once
 
+#include "elbo/program/dream.h"
 #include "elbo/program/handlers.h"
 #include "elbo/program/trace.h"

@@ -1,39 +1,14 @@
 #include "elbo/inference/aevb.h"
 
 #include <ATen/ATen.h>
-#include <fmt/format.h>
 
-#include <cmath>
-#include <numbers>
 #include <optional>
 #include <vector>
 
 #include "elbo/kernels/linear.h"
+#include "inference/detail/ascent.h"
 
 namespace elbo {
-namespace {
-
-template <class T>
-double sum(const at::Tensor& x) {
-  const auto* data = static_cast<const T*>(x.data_ptr());
-  double total = 0;
-  for (int64_t i = 0; i < x.numel(); ++i) total += static_cast<double>(data[i]);
-  return total;
-}
-
-/// In float64. **Throws** NumericError, naming the term, where it is not finite.
-double finite_mean(const at::Tensor& terms, const char* term) {
-  const auto x =
-      terms.is_cpu() && terms.is_contiguous() ? terms : terms.detach().to(at::kCPU).contiguous();
-  const double total =
-      x.scalar_type() == at::kFloat ? sum<float>(x) : sum<double>(x.to(at::kDouble));
-  const double value = total / static_cast<double>(x.numel());
-  if (!std::isfinite(value)) throw NumericError(fmt::format("the {} became {}", term, value));
-  return value;
-}
-
-}  // namespace
-
 Aevb::Aevb(Program model, Program guide, FlatParameters parameters,
            std::unique_ptr<Optimizer> optimizer, AevbOptions options)
     : model_(std::move(model)),
@@ -42,8 +17,7 @@ Aevb::Aevb(Program model, Program guide, FlatParameters parameters,
       optimizer_(std::move(optimizer)),
       options_(std::move(options)) {
   if (options_.bfloat16_products) (void)Bfloat16Products();  // now rather than at the first step
-  if (options_.weight_prior < 0)
-    throw ConfigError(fmt::format("weight_prior = {}; expected >= 0", options_.weight_prior));
+  detail::check_weight_prior(options_.weight_prior);
 }
 
 const at::Tensor& Aevb::Seed::of(const at::Tensor& terms, double value) {
@@ -60,8 +34,8 @@ StepResult Aevb::gradient(const Batch& batch, const Noise& noise) {
   if (options_.bfloat16_products) rounding.emplace();
   const Bound bound = options_.estimator(model_, guide_, batch, noise);
   StepResult result;
-  result.reconstruction = finite_mean(bound.reconstruction, "reconstruction log p(x|z)");
-  result.kl = finite_mean(bound.kl, "KL(q(z|x)||p(z))");
+  result.reconstruction = detail::finite_mean(bound.reconstruction, "reconstruction log p(x|z)");
+  result.kl = detail::finite_mean(bound.kl, "KL(q(z|x)||p(z))");
   std::vector<at::Tensor> roots, seeds;
   // Of `weight` times the mean of the terms.
   const auto ascend = [&](const at::Tensor& terms, double weight, Seed& seed) {
@@ -70,7 +44,7 @@ StepResult Aevb::gradient(const Batch& batch, const Noise& noise) {
     seeds.push_back(seed.of(terms, weight / static_cast<double>(terms.numel())));
   };
   if (bound.combined.defined()) {
-    result.elbo = finite_mean(bound.combined, "bound");
+    result.elbo = detail::finite_mean(bound.combined, "bound");
     ascend(bound.combined, 1, combined_seed_);
   } else {  // without the node of a difference
     result.elbo = result.reconstruction - result.kl;
@@ -79,7 +53,7 @@ StepResult Aevb::gradient(const Batch& batch, const Noise& noise) {
   }
   if (bound.global.defined()) {
     const auto total = static_cast<double>(bound.total);
-    result.elbo += finite_mean(bound.global, "bound of the global sites") / total;
+    result.elbo += detail::finite_mean(bound.global, "bound of the global sites") / total;
     ascend(bound.global, 1 / total, global_seed_);
   }
   parameters_.backward(roots, seeds);
@@ -87,16 +61,10 @@ StepResult Aevb::gradient(const Batch& batch, const Noise& noise) {
 }
 
 double Aevb::ascend(const Segment& segment, int64_t total) {
-  const auto n = static_cast<double>(total);
-  // Per datum the prior counts 1/N; over the full data, 1 (AEVB 5).
-  optimizer_->gradient_scale = options_.full_data_objective ? n : 1;
-  optimizer_->prior_precision = options_.weight_prior * (options_.full_data_objective ? 1 : 1 / n);
-  const at::NoGradGuard no_grad;
-  const double squares = optimizer_->step(parameters_, segment).parameter_squares;
-  if (options_.weight_prior == 0) return 0;
-  const double log_normaliser = 0.5 * static_cast<double>(segment.size()) *
-                                std::log(options_.weight_prior / (2 * std::numbers::pi));
-  return (log_normaliser - 0.5 * options_.weight_prior * squares) / n;
+  return detail::ascend(*optimizer_, parameters_, segment,
+                        {.total = total,
+                         .weight_prior = options_.weight_prior,
+                         .full_data = options_.full_data_objective});
 }
 
 StepResult Aevb::step(const Batch& batch, const Noise& noise) {
@@ -112,8 +80,8 @@ StepResult Aevb::step(const Batch& batch, const Noise& noise) {
 }
 
 std::map<std::string, at::Tensor> Aevb::state() const {
-  std::map<std::string, at::Tensor> out = {{"parameters", parameters_.values()}};
-  for (auto& [name, tensor] : optimizer_->state()) out["optimizer." + name] = tensor;
+  auto out = detail::state_of(parameters_, *optimizer_);
+  for (const auto& [name, tensor] : options_.estimator_state) out["estimator." + name] = tensor;
   return out;
 }
 

@@ -218,7 +218,7 @@ struct NormalSum : torch::autograd::Function<NormalSum> {
   }
   static variable_list backward(AutogradContext* context, const variable_list& incoming) {
     const auto saved = context->get_saved_variables();
-    const unsigned wanted = detail::wanted_of(saved);
+    const unsigned wanted = detail::wanted_of(*context, saved);
     if (at::GradMode::is_enabled())
       return detail::through_twin(normal_twin, saved, incoming[0], wanted);
     const detail::BelowAutograd below;
@@ -246,7 +246,7 @@ struct NormalKlSum : torch::autograd::Function<NormalKlSum> {
   }
   static variable_list backward(AutogradContext* context, const variable_list& incoming) {
     const auto saved = context->get_saved_variables();
-    const unsigned wanted = detail::wanted_of(saved);
+    const unsigned wanted = detail::wanted_of(*context, saved);
     if (at::GradMode::is_enabled())
       return detail::through_twin(normal_kl_twin, saved, incoming[0], wanted);
     const detail::BelowAutograd below;
@@ -272,7 +272,7 @@ struct NormalDraw : torch::autograd::Function<NormalDraw> {
   }
   static variable_list backward(AutogradContext* context, const variable_list& incoming) {
     const auto saved = context->get_saved_variables();
-    const unsigned wanted = detail::wanted_of(saved);
+    const unsigned wanted = detail::wanted_of(*context, saved);
     if (at::GradMode::is_enabled())
       return detail::through_twin(normal_draw_twin, saved, incoming[0], wanted);
     const detail::BelowAutograd below;

@@ -198,7 +198,7 @@ struct Layer : torch::autograd::Function<Layer> {
     const auto activation = static_cast<Activation>(context->saved_data["activation"].toInt());
     const auto saved = context->get_saved_variables();
     const variable_list arguments = {saved[0], saved[1], saved[2]};
-    const unsigned wanted = detail::wanted_of(arguments);
+    const unsigned wanted = detail::wanted_of(*context, arguments);
     if (at::GradMode::is_enabled()) {
       auto out = detail::through_twin(
           [&](const at::Tensor* a) { return linear_twin(a[0], a[1], a[2], activation); }, arguments,
@@ -268,7 +268,7 @@ struct Pair : torch::autograd::Function<Pair> {
   static variable_list backward(AutogradContext* context, const variable_list& incoming) {
     const auto saved = context->get_saved_variables();
     const variable_list a(saved.begin(), saved.begin() + 5);
-    const unsigned wanted = detail::wanted_of(a);
+    const unsigned wanted = detail::wanted_of(*context, a);
     const auto whole = [&](const at::Tensor& g) {
       auto shape = a[0].sizes().vec();
       shape.back() = a[1].size(0);

@@ -27,6 +27,12 @@ struct Condition final : Handler {
   std::map<std::string, at::Tensor> values;
 };
 
+struct Uncondition final : Handler {
+  void process(Site& site) const override {
+    if (site.observed) site.value.reset();
+  }
+};
+
 struct Block final : Handler {
   explicit Block(std::function<bool(const Site&)> hide) : hide(std::move(hide)) {}
   void process(Site& site) const override { site.hidden = site.hidden || hide(site); }
@@ -48,6 +54,7 @@ Program replay(Program program, const Trace& source) {
 Program condition(Program program, std::map<std::string, at::Tensor> values) {
   return handled(std::move(program), Condition(std::move(values)));
 }
+Program uncondition(Program program) { return handled(std::move(program), Uncondition()); }
 Program block(Program program, std::function<bool(const Site&)> hide) {
   return handled(std::move(program), Block(std::move(hide)));
 }

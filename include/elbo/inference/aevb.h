@@ -16,6 +16,8 @@ enum class Update {
 
 struct AevbOptions {
   Estimator estimator = Sgvb{};
+  /// What the estimator keeps from step to step (a baseline's, say), to be saved with the rest.
+  std::map<std::string, at::Tensor> estimator_state = {};
   Update update = Update::kJoint;
   /// Precision of the Gaussian prior on all weights and biases (AEVB 5: 1); 0 for none.
   double weight_prior = 0;

@@ -16,6 +16,10 @@ namespace elbo {
 /// Sites named in `values` become observed, with these values.
 [[nodiscard]] Program condition(Program program, std::map<std::string, at::Tensor> values);
 
+/// Sites that observe draw their value instead, as `sample` would: a draw of the joint p(x, z), for
+/// the sleep phase or simulated data. They stay `observed`, which tells x from z.
+[[nodiscard]] Program uncondition(Program program);
+
 /// Sites for which `hide` holds run but are not recorded.
 [[nodiscard]] Program block(Program program, std::function<bool(const Site&)> hide);
 

@@ -32,7 +32,8 @@ struct Site {
   [[nodiscard]] at::Tensor log_prob() const { return distribution->log_prob(value); }
 };
 
-/// Changes a site before it draws: may set `value`, `observed` or `hidden`.
+/// Changes a site before it draws: may set `value`, `observed` or `hidden`. A site left without a
+/// value draws one.
 class Handler {
  public:
   virtual ~Handler() = default;
@@ -76,7 +77,8 @@ class Trace {
 
   /// A latent variable: draws it, or takes the value a handler gives.
   at::Tensor sample(const std::string& name, const Distribution& distribution);
-  /// A known value: x of shape [plates..., event] or [particles, plates..., event].
+  /// A known value: x of shape [plates..., event] or [particles, plates..., event]. SiteError for
+  /// an undefined one.
   at::Tensor observe(const std::string& name, const Distribution& distribution,
                      const at::Tensor& x);
 
@@ -103,6 +105,7 @@ class Trace {
     int64_t total;
   };
   [[nodiscard]] std::vector<int64_t> batch_shape() const;
+  void draw(Site& site) const;
   at::Tensor finish(Site&& site);
 
   Noise noise_;
