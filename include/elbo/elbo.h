@@ -12,6 +12,7 @@
 #include "elbo/evaluation/elbo.h"
 #include "elbo/evaluation/pictures.h"
 #include "elbo/inference/aevb.h"
+#include "elbo/inference/diagnostics.h"
 #include "elbo/inference/dual_averaging.h"
 #include "elbo/inference/hmc.h"
 #include "elbo/inference/hmc_sampler.h"
