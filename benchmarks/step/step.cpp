@@ -10,12 +10,10 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <cstring>
 #include <functional>
-#include <random>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -26,10 +24,12 @@
 #include "elbo/kernels/runtime.h"
 #include "elbo/models/vae.h"
 #include "limit.h"
+#include "support/paired.h"
 
 namespace {
 
 using namespace elbo;
+using bench::interval, bench::median, bench::time;
 
 struct Workload {
   std::string name;
@@ -121,31 +121,6 @@ class Training {
   int64_t next_ = 0;
   uint64_t steps_ = 0;
 };
-
-/// Milliseconds of each of `count` calls, in the mean.
-double time(const std::function<void()>& call, int64_t count) {
-  const auto begin = std::chrono::steady_clock::now();
-  for (int64_t i = 0; i < count; ++i) call();
-  return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin)
-             .count() /
-         static_cast<double>(count);
-}
-
-double median(std::vector<double> x) {
-  std::nth_element(x.begin(), x.begin() + static_cast<std::ptrdiff_t>(x.size() / 2), x.end());
-  return x[x.size() / 2];
-}
-
-std::pair<double, double> interval(const std::vector<double>& x) {
-  std::mt19937_64 random(1);
-  std::vector<double> medians, draw(x.size());
-  for (int i = 0; i < 2000; ++i) {
-    for (auto& d : draw) d = x[random() % x.size()];
-    medians.push_back(median(draw));
-  }
-  std::sort(medians.begin(), medians.end());
-  return {medians[50], medians[1949]};
-}
 
 void run(const Workload& w, int threads, int pairs, const std::string& optimizer, bool bfloat16) {
   runtime::tune({.threads = threads});
