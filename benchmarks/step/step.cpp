@@ -12,13 +12,11 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <cstring>
 #include <functional>
 #include <memory>
-#include <random>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -29,10 +27,12 @@
 #include "elbo/kernels/runtime.h"
 #include "elbo/models/vae.h"
 #include "limit.h"
+#include "support/paired.h"
 
 namespace {
 
 using namespace elbo;
+using bench::interval, bench::median, bench::time;
 
 struct Workload {
   std::string name;
@@ -177,31 +177,6 @@ std::vector<Inference> inferences() {
              (void)Sgvb{}(vae->model(), vae->guide(), next(), Noise(1, ++step)).rows().mean();
            },
            both, 10'000 / kInferenceRows}};
-}
-
-/// Milliseconds of each of `count` calls, in the mean.
-double time(const std::function<void()>& call, int64_t count) {
-  const auto begin = std::chrono::steady_clock::now();
-  for (int64_t i = 0; i < count; ++i) call();
-  return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin)
-             .count() /
-         static_cast<double>(count);
-}
-
-double median(std::vector<double> x) {
-  std::nth_element(x.begin(), x.begin() + static_cast<std::ptrdiff_t>(x.size() / 2), x.end());
-  return x[x.size() / 2];
-}
-
-std::pair<double, double> interval(const std::vector<double>& x) {
-  std::mt19937_64 random(1);
-  std::vector<double> medians, draw(x.size());
-  for (int i = 0; i < 2000; ++i) {
-    for (auto& d : draw) d = x[random() % x.size()];
-    medians.push_back(median(draw));
-  }
-  std::sort(medians.begin(), medians.end());
-  return {medians[50], medians[1949]};
 }
 
 /// A line of the table: `step` beside `limit`, ms of `whole` such steps.

@@ -15,6 +15,7 @@
 #include "elbo/evaluation/gradient_variance.h"
 #include "elbo/evaluation/pictures.h"
 #include "elbo/inference/aevb.h"
+#include "elbo/inference/diagnostics.h"
 #include "elbo/inference/dual_averaging.h"
 #include "elbo/inference/hmc.h"
 #include "elbo/inference/hmc_sampler.h"

@@ -185,6 +185,16 @@ TEST(LatentDensity, RejectsWhatItCannotMove) {
     trace.observe("x", Normal::standard({}, kDouble), rows["x"]);
   };
   EXPECT_THROW(LatentDensity(nothing, batch), SiteError);
+  // Where a law's parameter overflows there is no density, and no error.
+  const Program far = [](Trace& trace, const Batch& rows) {
+    const auto plate = trace.plate("rows", rows.rows, rows.total);
+    const auto log_rate = trace.sample("log_rate", Normal::standard({}, kDouble));
+    (void)trace.sample("z", Uniform(at::zeros({}, kDouble), log_rate.exp()));
+  };
+  const auto values =
+      LatentDensity(far, batch)(at::tensor({1., 1., 800., 1.}, kDouble).view({2, 2}));
+  EXPECT_TRUE(values[0].isfinite().item<bool>());
+  EXPECT_FALSE(values[1].isfinite().item<bool>());
   bool more = false;  // a site that comes and goes
   const LatentDensity density(
       [&](Trace& trace, const Batch& rows) {

@@ -33,7 +33,7 @@ class LatentDensity {
   /// Runs the model once, to see its sites.
   LatentDensity(Program model, Batch batch, LatentDensityOptions options = {});
 
-  /// [R, D] to [R], in nats.
+  /// [R, D] to [R], in nats; not finite where a law's parameter would be invalid.
   [[nodiscard]] at::Tensor operator()(const at::Tensor& u) const;
 
   [[nodiscard]] int64_t rows() const { return rows_; }  ///< R
