@@ -52,5 +52,6 @@
 #include "elbo/distributions/uniform.h"
 #include "elbo/distributions/von_mises.h"
 #include "elbo/distributions/weibull.h"
+#include "elbo/distributions/weighted_mle.h"
 #include "elbo/distributions/wishart.h"
 #include "elbo/distributions/zero_inflated_negative_binomial.h"

@@ -2,5 +2,6 @@
 #pragma once
 
 #include "elbo/program/dream.h"
+#include "elbo/program/enumeration.h"
 #include "elbo/program/handlers.h"
 #include "elbo/program/trace.h"

@@ -33,6 +33,12 @@ struct Uncondition final : Handler {
   }
 };
 
+struct Enumerate final : Handler {
+  void process(Site& site) const override {
+    site.enumerated = !site.observed && !site.value.defined() && site.distribution->is_discrete();
+  }
+};
+
 struct Block final : Handler {
   explicit Block(std::function<bool(const Site&)> hide) : hide(std::move(hide)) {}
   void process(Site& site) const override { site.hidden = site.hidden || hide(site); }
@@ -55,6 +61,7 @@ Program condition(Program program, std::map<std::string, at::Tensor> values) {
   return handled(std::move(program), Condition(std::move(values)));
 }
 Program uncondition(Program program) { return handled(std::move(program), Uncondition()); }
+Program enumerate(Program program) { return handled(std::move(program), Enumerate()); }
 Program block(Program program, std::function<bool(const Site&)> hide) {
   return handled(std::move(program), Block(std::move(hide)));
 }

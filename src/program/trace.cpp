@@ -6,23 +6,57 @@
 
 #include <algorithm>
 
+#include "elbo/distributions/categorical.h"
+
 namespace elbo {
 namespace {
 
+/// `enumerated` are the sizes of the dimensions to the left of `target`, the nearest first.
 DistributionPtr expanded(const std::string& site, const Distribution& distribution,
-                         const std::vector<int64_t>& target) {
+                         std::vector<int64_t> target, const std::vector<int64_t>& enumerated) {
   const auto& batch = distribution.batch_shape();
-  bool fits = batch.size() <= target.size();
+  const size_t drawn = target.size();
+  bool fits = batch.size() <= drawn + enumerated.size();
   for (size_t i = 0; fits && i < batch.size(); ++i) {  // from the right
     const int64_t have = batch[batch.size() - 1 - i];
-    fits = have == 1 || have == target[target.size() - 1 - i];
+    if (i < drawn) {
+      fits = have == 1 || have == target[target.size() - 1 - i];
+    } else {
+      fits = have == 1 || have == enumerated[i - drawn];
+      target.insert(target.begin(), have);
+    }
   }
   if (!fits)
-    throw ShapeError(
-        fmt::format("Trace: {} at site '{}' has batch shape [{}]; expected one that broadcasts to "
-                    "[particles, plates] = [{}] (use to_event for the event's dimensions)",
-                    distribution.name(), site, fmt::join(batch, ", "), fmt::join(target, ", ")));
+    throw ShapeError(fmt::format(
+        "Trace: {} at site '{}' has batch shape [{}]; expected one that broadcasts to "
+        "[particles, plates] = [{}] (use to_event for the event's dimensions)",
+        distribution.name(), site, fmt::join(batch, ", "),
+        fmt::join(target.end() - static_cast<std::ptrdiff_t>(drawn), target.end(), ", ")));
   return batch == target ? distribution.clone() : distribution.expand(target);
+}
+
+int64_t numel_before(const std::vector<int64_t>& shape, size_t kept) {
+  int64_t n = 1;
+  for (size_t i = 0; i + kept < shape.size(); ++i) n *= shape[i];
+  return n;
+}
+
+/// All values of a law with finitely many, [K].
+at::Tensor support_of(const Site& site) {
+  const auto& law = *site.distribution;
+  const auto set = law.support();
+  if (law.event_shape().empty() && set.kind() == Constraint::Kind::kBinary)
+    return at::arange(2, law.mean().options());
+  if (law.event_shape().empty() && set.kind() == Constraint::Kind::kIntegerInterval) {
+    const auto low = set.lower().min(), high = set.upper().max();
+    if (set.lower().eq(low).all().item<bool>() && set.upper().eq(high).all().item<bool>())
+      return at::arange(low.item<int64_t>(), high.item<int64_t>() + 1,
+                        set.upper().options().dtype(at::kLong));
+  }
+  throw SiteError(
+      fmt::format("Trace: site '{}' ({}) cannot be enumerated; expected a law over "
+                  "finitely many numbers, the same for all rows",
+                  site.name, law.name()));
 }
 
 // Given values may broadcast in the batch alone: an event of the wrong shape is a mistake.
@@ -44,6 +78,15 @@ void check_value(const Site& site) {
 }
 
 }  // namespace
+
+at::Tensor Site::log_prob() const {
+  const auto* categorical = dynamic_cast<const Categorical*>(distribution.get());
+  if (!enumerated || categorical == nullptr) return distribution->log_prob(value);
+  // All of log p: a view, where looking each value up would copy it for every row.
+  auto all = categorical->logits().movedim(-1, 0);
+  while (all.dim() < value.dim()) all = all.unsqueeze(1);
+  return all;
+}
 
 PlateScope::~PlateScope() {
   if (trace_ != nullptr) trace_->plates_.pop_back();
@@ -74,9 +117,26 @@ std::vector<int64_t> Trace::batch_shape() const {
 at::Tensor Trace::sample(const std::string& name, const Distribution& distribution) {
   if (find(name) != nullptr) throw SiteError("Trace: site '" + name + "' is used twice");
   Site site{.name = name,
-            .distribution = expanded(name, distribution, batch_shape()),
+            .distribution = expanded(name, distribution, batch_shape(), enumerated_sizes()),
             .in_plate = !plates_.empty()};
   return finish(std::move(site));
+}
+
+std::vector<int64_t> Trace::enumerated_sizes() const {
+  std::vector<int64_t> sizes;
+  for (const Site& site : sites_)
+    if (site.enumerated) sizes.push_back(site.value.size(0));
+  return sizes;
+}
+
+at::Tensor Trace::enumerate(Site&& site) {
+  if (site.hidden)
+    throw SiteError("Trace: site '" + site.name + "' is enumerated and hidden; expected one");
+  std::vector<int64_t> shape(1 + enumerated_sizes().size() + batch_shape().size(), 1);
+  shape[0] = -1;
+  auto value = site.value = support_of(site).view(shape);
+  sites_.push_back(std::move(site));
+  return value;
 }
 
 at::Tensor Trace::observe(const std::string& name, const Distribution& distribution,
@@ -84,7 +144,7 @@ at::Tensor Trace::observe(const std::string& name, const Distribution& distribut
   if (find(name) != nullptr) throw SiteError("Trace: site '" + name + "' is used twice");
   if (!x.defined()) throw SiteError("Trace: site '" + name + "' observes no value");
   Site site{.name = name,
-            .distribution = expanded(name, distribution, batch_shape()),
+            .distribution = expanded(name, distribution, batch_shape(), enumerated_sizes()),
             .value = x,
             .observed = true,
             .in_plate = !plates_.empty()};
@@ -92,6 +152,10 @@ at::Tensor Trace::observe(const std::string& name, const Distribution& distribut
 }
 
 void Trace::draw(Site& site) const {
+  if (numel_before(site.distribution->batch_shape(), batch_shape().size()) > 1)
+    throw SiteError("Trace: site '" + site.name +
+                    "' is drawn from a law that depends on an enumerated one; expected it to be "
+                    "enumerated too, or observed");
   Noise noise = noise_.site(site.name).particles(options_.num_particles);
   if (!plates_.empty()) {
     // One id a cell of [..., plate 1, plate 0], so that nested draws follow their rows too.
@@ -106,6 +170,8 @@ void Trace::draw(Site& site) const {
 
 at::Tensor Trace::finish(Site&& site) {
   for (auto h = handlers_.rbegin(); h != handlers_.rend(); ++h) (*h)->process(site);
+  site.enumerated = site.enumerated && !site.value.defined();
+  if (site.enumerated) return enumerate(std::move(site));
   if (!site.value.defined()) draw(site);
   check_value(site);
   auto value = site.value;

@@ -111,5 +111,31 @@ TEST(MultivariateNormal, DrawsHaveItsMomentsAndEntropy) {
   EXPECT_LE(estimate(x.select(1, 0) * x.select(1, 1)).z(-3), kZStar) << "covariance 2 * -1.5";
 }
 
+TEST(MultivariateNormal, OfManyRowsUnderManyLawsIsEachAlone) {
+  const auto kWide = at::TensorOptions(at::kDouble);
+  const auto x = Noise(1).normal({40, 3}, kWide);
+  const auto loc = Noise(2).normal({2, 3}, kWide);
+  const auto root = at::eye(3, kWide) + 0.4 * Noise(3).normal({2, 3, 3}, kWide).tril(-1);
+  const MultivariateNormal laws(loc.view({2, 1, 3}), root.view({2, 1, 3, 3}));
+  const auto repeated = laws.expand({2, 40});
+  for (const auto dtype : {at::kDouble, at::kFloat}) {
+    const MultivariateNormal cast(loc.to(dtype).view({2, 1, 3}), root.to(dtype).view({2, 1, 3, 3}));
+    const auto found = cast.log_prob(x.to(dtype));
+    ASSERT_EQ(found.sizes(), at::IntArrayRef({2, 40}));
+    EXPECT_EQ(found.scalar_type(), dtype);
+    for (int64_t k = 0; k < 2; ++k)
+      for (int64_t m = 0; m < 40; ++m)
+        EXPECT_NEAR(found[k][m].item<double>(),
+                    MultivariateNormal(loc[k], root[k]).log_prob(x[m]).item<double>(),
+                    dtype == at::kDouble ? 1e-12 : 1e-4);
+  }
+  EXPECT_TRUE(repeated->log_prob(x).equal(laws.log_prob(x)));
+  // With a gradient to follow, the same numbers by other operations.
+  const auto moving = loc.view({2, 1, 3}).clone().set_requires_grad(true);
+  const auto followed = MultivariateNormal(moving, root.view({2, 1, 3, 3})).log_prob(x);
+  EXPECT_TRUE(followed.requires_grad());
+  EXPECT_TRUE(at::allclose(followed.detach(), laws.log_prob(x), 1e-12, 1e-12));
+}
+
 }  // namespace
 }  // namespace elbo

@@ -20,6 +20,10 @@ namespace elbo {
 /// the sleep phase or simulated data. They stay `observed`, which tells x from z.
 [[nodiscard]] Program uncondition(Program program);
 
+/// Latent sites with finitely many values take all of them at once, each along a dimension of its
+/// own; see `posterior` and `log_marginal` for the sums over them.
+[[nodiscard]] Program enumerate(Program program);
+
 /// Sites for which `hide` holds run but are not recorded.
 [[nodiscard]] Program block(Program program, std::function<bool(const Site&)> hide);
 

@@ -27,13 +27,17 @@ struct Site {
   bool observed = false;
   bool hidden = false;    ///< executed but not recorded (`block`)
   bool in_plate = false;  ///< false for global sites (weights: FVB)
+  /// Latent and not drawn: `value` is its whole support, along a dimension of its own in front of
+  /// the others (`enumerate`).
+  bool enumerated = false;
 
-  /// log density, event-summed and nothing else: [particles, plates...] in nats.
-  [[nodiscard]] at::Tensor log_prob() const { return distribution->log_prob(value); }
+  /// log density, event-summed and nothing else: [enumerated..., particles, plates...] in nats.
+  [[nodiscard]] at::Tensor log_prob() const;
 };
 
 /// Changes a site before it draws: may set `value`, `observed` or `hidden`. A site left without a
 /// value draws one.
+/// Changes a site before it draws: may set `value`, `observed`, `hidden` or `enumerated`.
 class Handler {
  public:
   virtual ~Handler() = default;
@@ -64,7 +68,9 @@ class PlateScope {
 ///
 /// **Shapes** A site's batch is [particles, plates...]: dimension 0 is always the particles, and a
 /// plate that is not active has size 1, so that a global value broadcasts into a plate. A
-/// distribution given to `sample` or `observe` may have any batch that broadcasts to it.
+/// distribution given to `sample` or `observe` may have any batch that broadcasts to it. The i-th
+/// enumerated site, of K values, adds a dimension of size K to the left of the particles and of
+/// earlier ones: its value is [K, 1...], and laws that depend on it have that dimension.
 /// **RNG** a site draws from `noise.site(name)`, keyed by the plate's rows and the particle.
 /// **Throws** SiteError on a name used twice; ShapeError where a batch does not broadcast.
 class Trace {
@@ -106,6 +112,9 @@ class Trace {
   };
   [[nodiscard]] std::vector<int64_t> batch_shape() const;
   void draw(Site& site) const;
+  /// Of enumerated sites, in their order.
+  [[nodiscard]] std::vector<int64_t> enumerated_sizes() const;
+  at::Tensor enumerate(Site&& site);
   at::Tensor finish(Site&& site);
 
   Noise noise_;

@@ -1,0 +1,133 @@
+#include "elbo/program/enumeration.h"
+
+#include <ATen/ATen.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include <limits>
+
+namespace elbo {
+namespace {
+
+/// One size for each dimension of a table.
+int64_t enumerated_dims(const Trace& trace) {
+  int64_t count = 0;
+  for (const Site& site : trace.sites()) {
+    if (!site.enumerated) continue;
+    if (!site.in_plate)
+      throw SiteError("posterior: site '" + site.name +
+                      "' is enumerated outside all plates; expected it in one, for rows that share "
+                      "it are not independent");
+    ++count;
+  }
+  return count;
+}
+
+/// Dimensions that only repeat, reduced to size 1.
+at::Tensor unrepeated(at::Tensor x) {
+  for (int64_t i = 0; i < x.dim(); ++i)
+    if (x.stride(i) == 0 && x.size(i) > 1) x = x.narrow(i, 0, 1);
+  return x;
+}
+
+at::Tensor log_sum_exp(const at::Tensor& x, int64_t dim) {
+  const auto sum = x.logsumexp(dim, /*keepdim=*/true);
+  const auto impossible = sum.detach().isneginf();
+  if (!impossible.any().item<bool>()) return sum;
+  // There the derivative would be NaN.
+  return x.masked_fill(impossible, 0)
+      .logsumexp(dim, true)
+      .masked_fill(impossible, -std::numeric_limits<double>::infinity());
+}
+
+/// Sums dimensions 0 .. dims - 1 out of the product of factors (given by logarithms) that all have
+/// the same number of dimensions.
+at::Tensor eliminated(std::vector<at::Tensor> factors, int64_t dims) {
+  std::vector<bool> done(static_cast<size_t>(dims), false);
+  for (int64_t round = 0; round < dims; ++round) {
+    int64_t best = -1;
+    double least = std::numeric_limits<double>::infinity();
+    for (int64_t dim = 0; dim < dims; ++dim) {
+      if (done[static_cast<size_t>(dim)]) continue;
+      std::vector<int64_t> table(static_cast<size_t>(dims), 1);
+      for (const auto& f : factors)
+        for (int64_t i = 0; i < dims && f.size(dim) > 1; ++i)
+          table[static_cast<size_t>(i)] = std::max(table[static_cast<size_t>(i)], f.size(i));
+      double cells = 1;
+      for (int64_t i = 0; i < dims; ++i)
+        if (i != dim) cells *= static_cast<double>(table[static_cast<size_t>(i)]);
+      if (cells < least) {
+        least = cells;
+        best = dim;
+      }
+    }
+    done[static_cast<size_t>(best)] = true;
+    std::vector<at::Tensor> rest;
+    at::Tensor product;
+    for (const auto& f : factors) {
+      if (f.size(best) == 1)
+        rest.push_back(f);
+      else
+        product = product.defined() ? product + f : f;
+    }
+    if (product.defined()) rest.push_back(log_sum_exp(product, best));
+    factors = std::move(rest);
+  }
+  at::Tensor sum;
+  for (const auto& f : factors) sum = sum.defined() ? sum + f : f;
+  return sum;
+}
+
+struct Factors {
+  explicit Factors(const Trace& trace) : dims(enumerated_dims(trace)) {
+    shape.assign(static_cast<size_t>(1 + trace.options().plate_dims), 1);
+    for (const Site& site : trace.sites()) {
+      auto f = site.log_prob();
+      const int64_t drawn = static_cast<int64_t>(shape.size());
+      while (f.dim() < dims + drawn) f = f.unsqueeze(0);
+      for (int64_t i = 0; i < drawn; ++i)
+        shape[static_cast<size_t>(i)] = std::max(shape[static_cast<size_t>(i)], f.size(dims + i));
+      logs.push_back(f);
+    }
+    if (logs.empty()) throw SiteError("log_marginal: the trace has no sites; expected one or more");
+  }
+  [[nodiscard]] at::Tensor sum() const {
+    auto total = eliminated(logs, dims);
+    return total.view(total.sizes().slice(static_cast<size_t>(dims))).expand(shape);
+  }
+
+  int64_t dims;
+  std::vector<int64_t> shape;  ///< [particles, plates...]
+  std::vector<at::Tensor> logs;
+};
+
+}  // namespace
+
+at::Tensor log_marginal(const Trace& trace) { return Factors(trace).sum(); }
+
+Posterior posterior(const Trace& trace) {
+  Factors factors = [&] {
+    const at::NoGradGuard no_grad;
+    return Factors(trace);
+  }();
+  const at::AutoGradMode with_gradient(true);
+  std::vector<at::Tensor> leaves;
+  for (auto& f : factors.logs) {
+    f = unrepeated(f.detach());
+    bool depends = false;
+    for (int64_t i = 0; i < factors.dims; ++i) depends = depends || f.size(i) > 1;
+    if (depends) leaves.push_back(f.set_requires_grad(true));
+  }
+  const auto sum = factors.sum();
+  Posterior out{.log_marginal = sum.detach(), .weights = {}};
+  if (leaves.empty()) {
+    out.weights.resize(factors.logs.size());
+    return out;
+  }
+  const auto found = torch::autograd::grad({sum}, leaves, {at::ones_like(sum)});
+  size_t next = 0;
+  for (const auto& f : factors.logs)
+    out.weights.push_back(f.requires_grad() ? found[next++] : at::Tensor());
+  return out;
+}
+
+}  // namespace elbo
