@@ -146,7 +146,7 @@ std::vector<Inference> inferences() {
   const auto source = std::make_shared<data::BatchSource>(data::Part{.x = grey}, 1.0 / 255,
                                                           data::Binarize::kNone, at::kFloat);
   const auto z = Noise(3).normal({kInferenceRows, 20}, at::kFloat);
-  const auto next = [source, first = int64_t{0}]() mutable {
+  auto next = [source, first = int64_t{0}]() mutable {
     first = (first + kInferenceRows) % source->rows();
     return source->range(first, kInferenceRows, Noise(1));
   };
