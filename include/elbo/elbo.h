@@ -17,6 +17,7 @@
 #include "elbo/inference/hmc.h"
 #include "elbo/inference/hmc_sampler.h"
 #include "elbo/inference/latent_density.h"
+#include "elbo/inference/mcem.h"
 #include "elbo/io/run_directory.h"
 #include "elbo/models/model.h"
 #include "elbo/models/vae.h"
