@@ -18,6 +18,7 @@
 #include "elbo/inference/hmc_sampler.h"
 #include "elbo/inference/latent_density.h"
 #include "elbo/inference/mcem.h"
+#include "elbo/inference/nuts.h"
 #include "elbo/io/run_directory.h"
 #include "elbo/models/model.h"
 #include "elbo/models/vae.h"
