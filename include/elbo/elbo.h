@@ -20,6 +20,8 @@
 #include "elbo/inference/hmc.h"
 #include "elbo/inference/hmc_sampler.h"
 #include "elbo/inference/latent_density.h"
+#include "elbo/inference/mcem.h"
+#include "elbo/inference/nuts.h"
 #include "elbo/inference/wake_sleep.h"
 #include "elbo/io/run_directory.h"
 #include "elbo/models/model.h"

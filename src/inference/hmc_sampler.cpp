@@ -8,6 +8,7 @@
 
 #include "elbo/error.h"
 #include "elbo/inference/dual_averaging.h"
+#include "elbo/inference/nuts.h"
 
 namespace elbo {
 namespace {
@@ -60,6 +61,8 @@ Windows windows_of(int64_t transitions) {
 void HmcOptions::validate() const {
   if (leapfrog_steps < 1)
     throw ConfigError(fmt::format("Hmc: leapfrog_steps = {}; expected >= 1", leapfrog_steps));
+  if (max_depth < 1)
+    throw ConfigError(fmt::format("Hmc: max_depth = {}; expected >= 1", max_depth));
   if (!(target_acceptance > 0 && target_acceptance < 1))
     throw ConfigError(
         fmt::format("Hmc: target_acceptance = {}; expected in (0, 1)", target_acceptance));
@@ -75,6 +78,8 @@ HmcSampler::HmcSampler(LogDensity log_density, const at::Tensor& start, Noise no
                        HmcOptions options)
     : log_density_(std::move(log_density)), options_(options), noise_(std::move(noise)) {
   options_.validate();
+  if (options_.nuts && start.size(0) != 1)
+    throw ShapeError(fmt::format("HmcSampler: nuts with {} rows; expected 1", start.size(0)));
   state_ = hmc_start(log_density_, start);
   inverse_mass_ = at::ones_like(state_.position);
   step_size_ = options_.step_size > 0 ? at::full_like(state_.log_density, options_.step_size)
@@ -100,6 +105,7 @@ HmcOutcome HmcSampler::transition(const at::Tensor& step_size) {
     const auto sides = 2 * noise.site("jitter").uniform(step_size.sizes(), step_size.options()) - 1;
     step.step_size = step_size * (1 + options_.step_jitter * sides);
   }
+  if (options_.nuts) return nuts_transition(log_density_, state_, step, noise, options_.max_depth);
   return hmc_transition(log_density_, state_, step, noise);
 }
 

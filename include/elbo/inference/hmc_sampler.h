@@ -8,7 +8,11 @@
 namespace elbo {
 
 struct HmcOptions {
-  int64_t leapfrog_steps = 10;     ///< L, >= 1 (AEVB 5: 10)
+  int64_t leapfrog_steps = 10;  ///< L, >= 1 (AEVB 5: 10)
+  /// Paths choose their own length (inference/nuts.h), of at most 2^max_depth points: for one row
+  /// of a law whose scale is not known. `target_acceptance` is best near 0.8 then.
+  bool nuts = false;
+  int64_t max_depth = 10;
   double target_acceptance = 0.9;  ///< in (0, 1) (AEVB 5: 0.9)
   double step_size = 0;            ///< of every row to begin with; 0: `reasonable_step_size`
   /// Each transition's step sizes are those adapted times a number uniform on 1 +- step_jitter, in
