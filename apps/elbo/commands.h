@@ -6,6 +6,7 @@
 namespace elbo::cli {
 
 void add_train(CLI::App& program);
+void add_compare(CLI::App& program);
 void add_evaluate(CLI::App& program);
 void add_sample(CLI::App& program);
 void add_manifold(CLI::App& program);
