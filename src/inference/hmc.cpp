@@ -5,6 +5,7 @@
 #include <fmt/ranges.h>
 #include <torch/csrc/autograd/autograd.h>
 
+#include <cmath>
 #include <limits>
 
 #include "elbo/error.h"
@@ -14,8 +15,28 @@ namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
-/// [R, 1]: whether each row is finite.
-at::Tensor finite_rows(const at::Tensor& x) { return x.isfinite().all(-1, /*keepdim=*/true); }
+/// The rows of a path whose every number has been finite so far.
+class Alive {
+ public:
+  /// Looks at x, [R, D] or [R]. One sum tells that all is well; where it is not finite, or only too
+  /// large, each row is looked at.
+  void require_finite(const at::Tensor& x) {
+    if (!rows_.defined() && std::isfinite(x.sum().item<double>())) return;
+    const auto finite = x.isfinite().view({x.size(0), -1}).all(-1, /*keepdim=*/true);
+    rows_ = rows_.defined() ? rows_.logical_and(finite) : finite;
+  }
+  /// `moved` in rows alive, else `stays`.
+  [[nodiscard]] at::Tensor choose(const at::Tensor& moved, const at::Tensor& stays) const {
+    return rows_.defined() ? at::where(rows_, moved, stays) : moved;
+  }
+  /// [R] of `x`, -inf in rows not alive.
+  [[nodiscard]] at::Tensor or_impossible(const at::Tensor& x) const {
+    return rows_.defined() ? x.masked_fill(rows_.squeeze(-1).logical_not(), -kInfinity) : x;
+  }
+
+ private:
+  at::Tensor rows_;  // [R, 1] bool; undefined while all are
+};
 
 void check(const HmcState& state, const HmcStep& step) {
   const int64_t rows = state.position.size(0), dim = state.position.size(1);
@@ -82,19 +103,20 @@ void leapfrog(const LogDensity& log_density, HmcState& state, at::Tensor& moment
   const at::NoGradGuard no_grad;
   const auto epsilon = step.step_size.to(state.position.options()).reshape({-1, 1});
   const auto drift = step.inverse_mass.defined() ? epsilon * step.inverse_mass : epsilon;
-  auto alive = finite_rows(state.gradient);
-  auto p = momentum + 0.5 * epsilon * state.gradient;
+  Alive alive;
+  alive.require_finite(state.gradient);
+  auto p = at::addcmul(momentum, epsilon, state.gradient, 0.5);
   for (int64_t l = 0; l < step.leapfrog_steps; ++l) {
     const auto next = at::addcmul(state.position, drift, p);
-    alive = alive.logical_and(finite_rows(next));
-    state = hmc_evaluate(log_density, at::where(alive, next, state.position));
-    alive = alive.logical_and(finite_rows(state.gradient))
-                .logical_and(state.log_density.isfinite().unsqueeze(-1));
+    alive.require_finite(next);
+    state = hmc_evaluate(log_density, alive.choose(next, state.position));
+    alive.require_finite(state.gradient);
+    alive.require_finite(state.log_density);
     const bool last = l + 1 == step.leapfrog_steps;
-    p = at::where(alive, at::addcmul(p, epsilon, state.gradient, last ? 0.5 : 1), p);
+    p = alive.choose(at::addcmul(p, epsilon, state.gradient, last ? 0.5 : 1), p);
   }
   momentum = p;
-  state.log_density = state.log_density.masked_fill(alive.squeeze(-1).logical_not(), -kInfinity);
+  state.log_density = alive.or_impossible(state.log_density);
 }
 
 HmcOutcome hmc_transition(const LogDensity& log_density, HmcState& state, const HmcStep& step,
