@@ -184,6 +184,7 @@ void AnnealedOptions::validate() const {
 AnnealedEvidence annealed_evidence(const Program& model, const Program& guide, const Batch& batch,
                                    const Noise& noise, const AnnealedOptions& options) {
   options.validate();
+  const at::NoGradGuard no_grad;       // but along the latents, which HMC takes itself
   const WithoutValidation far_points;  // a path may reach parameters that overflow
   const auto tuning = tuned(model, guide, batch, noise, options);
   Path path(model, guide, batch, options.from, options.chains);
@@ -195,6 +196,7 @@ AnnealedEvidence annealed_evidence(const Program& model, const Program& guide, c
 Sandwich bidirectional_evidence(const Program& model, const Program& guide, const Batch& like,
                                 const Noise& noise, const AnnealedOptions& options) {
   options.validate();
+  const at::NoGradGuard no_grad;
   const WithoutValidation far_points;
   const Dream simulated = dream(model, like, noise.site("dream"));
   const Batch& batch = simulated.batch;

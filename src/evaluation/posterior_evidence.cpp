@@ -44,6 +44,7 @@ LogEvidence harmonic_mean(const at::Tensor& log_ratio) {
 PosteriorEvidence posterior_evidence(const Program& model, const Program& guide, const Batch& batch,
                                      const Noise& noise, const PosteriorEvidenceOptions& options) {
   options.validate();
+  const at::NoGradGuard no_grad;  // but along the latents, which HMC takes itself
   const int64_t chains = options.chains, half = chains / 2, rows = batch.size();
   const LatentDensity joint(model, batch, {.chains = chains});
   if (!joint.is_by_datum())
