@@ -69,7 +69,8 @@ std::vector<at::Tensor> WeightedMle::fit(const at::Tensor& statistics,
     if (!previous.empty()) {
       std::vector<int64_t> shape(static_cast<size_t>(found[i].dim()), 1);
       shape[0] = -1;
-      found[i] = at::where(with_weight.view(shape), found[i], previous[i].to(at::kDouble));
+      found[i] = at::where(with_weight.view(shape), found[i],
+                           previous[i].to(at::kDouble).reshape_as(found[i]));
     }
     complain(found[i].isfinite().view({found[i].size(0), -1}).all(1),
              ("has no finite maximum for " + names[i] +

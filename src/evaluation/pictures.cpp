@@ -2,30 +2,19 @@
 
 #include <ATen/ATen.h>
 
-#include "elbo/distributions/normal.h"
-
 namespace elbo {
-namespace {
-
-at::Tensor prior_draws(const Model& model, int64_t count, const Noise& noise,
-                       const at::TensorOptions& options) {
-  return Normal::standard({count, model.latent_dim()}, options)
-      .sample(noise.site("z").draws(count));
-}
-
-}  // namespace
-
 at::Tensor sample_means(const Model& model, int64_t count, const Noise& noise,
                         const at::TensorOptions& options) {
   const at::NoGradGuard no_grad;
-  return model.decode(prior_draws(model, count, noise, options)).mean();
+  const auto draws = model.sample_prior(count, noise.site("z").draws(count)).to(options);
+  return model.decode(draws).mean();
 }
 
 at::Tensor sample_data(const Model& model, int64_t count, const Noise& noise,
                        const at::TensorOptions& options) {
   const at::NoGradGuard no_grad;
-  return model.decode(prior_draws(model, count, noise, options))
-      .sample(noise.site("x").draws(count));
+  const auto draws = model.sample_prior(count, noise.site("z").draws(count)).to(options);
+  return model.decode(draws).sample(noise.site("x").draws(count));
 }
 
 at::Tensor manifold(const Model& model, int64_t side, const at::TensorOptions& options) {

@@ -1,15 +1,28 @@
 #include "elbo/models/model.h"
 
+#include <ATen/ATen.h>
+
 #include <nlohmann/json.hpp>
 
+#include "elbo/distributions/normal.h"
+#include "elbo/models/mixture.h"
 #include "elbo/models/vae.h"
 
 namespace elbo {
 
+at::Tensor Model::log_likelihood(const at::Tensor&) const { return {}; }
+
+at::Tensor Model::sample_prior(int64_t count, const Noise& noise) const {
+  const auto options = named_parameters(*this).front().second.options().requires_grad(false);
+  return Normal::standard({count, latent_dim()}, options).sample(noise);
+}
+
 std::unique_ptr<Model> make_model(const nlohmann::json& config, const at::TensorOptions& options) {
   const auto kind = config.value("model", std::string());
   if (kind == "vae") return std::make_unique<Vae>(VaeConfig::from_json(config), options);
-  throw ConfigError("model = '" + kind + "'; expected vae");
+  if (kind == "mixture")
+    return std::make_unique<Mixture>(MixtureConfig::from_json(config), options);
+  throw ConfigError("model = '" + kind + "'; expected vae or mixture");
 }
 
 void initialise_model(const Model& model, nn::Init init, uint64_t seed) {

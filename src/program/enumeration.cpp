@@ -3,7 +3,10 @@
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/autograd.h>
 
+#include <algorithm>
 #include <limits>
+
+#include "elbo/kernels/log_sum_exp.h"
 
 namespace elbo {
 namespace {
@@ -27,16 +30,6 @@ at::Tensor unrepeated(at::Tensor x) {
   for (int64_t i = 0; i < x.dim(); ++i)
     if (x.stride(i) == 0 && x.size(i) > 1) x = x.narrow(i, 0, 1);
   return x;
-}
-
-at::Tensor log_sum_exp(const at::Tensor& x, int64_t dim) {
-  const auto sum = x.logsumexp(dim, /*keepdim=*/true);
-  const auto impossible = sum.detach().isneginf();
-  if (!impossible.any().item<bool>()) return sum;
-  // There the derivative would be NaN.
-  return x.masked_fill(impossible, 0)
-      .logsumexp(dim, true)
-      .masked_fill(impossible, -std::numeric_limits<double>::infinity());
 }
 
 /// Sums dimensions 0 .. dims - 1 out of the product of factors (given by logarithms) that all have
@@ -83,6 +76,7 @@ struct Factors {
     for (const Site& site : trace.sites()) {
       auto f = site.log_prob();
       const int64_t drawn = static_cast<int64_t>(shape.size());
+      depends.push_back(f.dim() > drawn);
       while (f.dim() < dims + drawn) f = f.unsqueeze(0);
       for (int64_t i = 0; i < drawn; ++i)
         shape[static_cast<size_t>(i)] = std::max(shape[static_cast<size_t>(i)], f.size(dims + i));
@@ -98,6 +92,7 @@ struct Factors {
   int64_t dims;
   std::vector<int64_t> shape;  ///< [particles, plates...]
   std::vector<at::Tensor> logs;
+  std::vector<bool> depends;  ///< on an enumerated site
 };
 
 }  // namespace
@@ -111,11 +106,10 @@ Posterior posterior(const Trace& trace) {
   }();
   const at::AutoGradMode with_gradient(true);
   std::vector<at::Tensor> leaves;
-  for (auto& f : factors.logs) {
+  for (size_t i = 0; i < factors.logs.size(); ++i) {
+    auto& f = factors.logs[i];
     f = unrepeated(f.detach());
-    bool depends = false;
-    for (int64_t i = 0; i < factors.dims; ++i) depends = depends || f.size(i) > 1;
-    if (depends) leaves.push_back(f.set_requires_grad(true));
+    if (factors.depends[i]) leaves.push_back(f.set_requires_grad(true));
   }
   const auto sum = factors.sum();
   Posterior out{.log_marginal = sum.detach(), .weights = {}};

@@ -22,13 +22,14 @@ struct EvaluateOptions {
   uint64_t seed = 0;
 };
 
-/// SGVB estimate of the bound at every row; no gradients.
+/// SGVB estimate of the bound at every row, or log p(x) itself where the model has it in closed
+/// form (`reconstruction` and `kl` are then 0); no gradients.
 /// **RNG** step 2^32 - 1 of the seed, apart from any training step's noise.
 [[nodiscard]] Evaluation evaluate_elbo(const Model& model, const data::BatchSource& source,
                                        const EvaluateOptions& options = {});
 
 /// The smallest sigma of a Gaussian p(x | z) at the guide's mean, over all rows and dimensions;
-/// +inf for other likelihoods.
+/// +inf for other likelihoods, and where no guide is approximate.
 [[nodiscard]] double smallest_sigma(const Model& model, const data::BatchSource& source,
                                     const EvaluateOptions& options = {});
 

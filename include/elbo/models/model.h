@@ -32,6 +32,10 @@ class Model {
   [[nodiscard]] virtual bool handles_missing() const { return false; }
   /// Everything needed to build it again: `make_model(config())`.
   [[nodiscard]] virtual nlohmann::json config() const = 0;
+  /// log p(x) of each row [M], exact, where the model has it in closed form; undefined elsewhere.
+  [[nodiscard]] virtual at::Tensor log_likelihood(const at::Tensor& x) const;
+  /// z ~ p(z), [count, latent]: standard normal but where a model says otherwise.
+  [[nodiscard]] virtual at::Tensor sample_prior(int64_t count, const Noise& noise) const;
 };
 
 /// Builds a model from its configuration, `{"model": "vae", ...}`; ConfigError names what is

@@ -1,5 +1,6 @@
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 
@@ -48,7 +49,8 @@ Tensors erlang(const at::Tensor& mean, const at::Tensor& mean_log, const Weighte
 
 /// probs of logit y: its mean is 1/2 + (coth(y / 2) - 2 / y) / 2.
 at::Tensor continuous_bernoulli(const at::Tensor& mean, const WeightedMleOptions& o) {
-  const auto beyond = (held(mean, o) - 0.5).abs();
+  constexpr double kInside = 1e-15;  // where probs and 1 - probs are both positive numbers
+  const auto beyond = (mean - 0.5).abs();
   const auto f = [&](const at::Tensor& y) {
     const auto h = 0.5 * y, w = h.square();
     const auto near = w < 0.04;
@@ -61,7 +63,9 @@ at::Tensor continuous_bernoulli(const at::Tensor& mean, const WeightedMleOptions
     return std::pair(0.5 * mean_at - beyond, 0.25 * slope);
   };
   const auto logit = root(f, 12 * beyond, 1e-12, 1e300);
-  const auto probs = at::sigmoid(at::where(mean > 0.5, logit, -logit));
+  const double floor = std::max(o.probability_floor, kInside);
+  const auto probs = at::sigmoid(at::where(mean > 0.5, logit, -logit)).clamp(floor, 1 - floor);
+  if (o.probability_floor > 0) return probs;
   return at::where(beyond < 0.5, probs, at::full_like(probs, NAN));
 }
 
