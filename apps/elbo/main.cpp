@@ -46,7 +46,7 @@ int run(int argc, char** argv) {
   program.require_subcommand(1);
   program.footer("Example: elbo train digits --out runs/digits");
   for (const auto add : {add_train, add_evaluate, add_sample, add_manifold, add_reconstruct,
-                         add_encode, add_decode, add_info, add_data})
+                         add_encode, add_decode, add_reproduce, add_info, add_data})
     add(program);
   try {
     program.parse(argc, argv);

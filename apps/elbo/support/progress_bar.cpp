@@ -19,7 +19,7 @@ std::string duration(double seconds) {
 
 ProgressBar::ProgressBar() : terminal_(isatty(STDERR_FILENO)), start_(Clock::now()), last_() {}
 
-void ProgressBar::update(const Progress& p) {
+void ProgressBar::update(const Progress& p, const std::string& label) {
   const auto now = Clock::now();
   if (first_samples_ < 0) {  // a resumed run's rate counts from here
     first_samples_ = p.samples;
@@ -33,8 +33,8 @@ void ProgressBar::update(const Progress& p) {
   const double left = rate > 0 ? static_cast<double>(p.total_samples - p.samples) / rate : 0;
   const double done = static_cast<double>(p.samples) / static_cast<double>(p.total_samples);
   const std::string figures =
-      fmt::format("{:3.0f} %  epoch {}  bound {:.2f}  {:.0f} samples/s  {} left", 100 * done,
-                  p.epoch, p.elbo, rate, duration(left));
+      fmt::format("{:3.0f} %  {}{}epoch {}  bound {:.2f}  {:.0f} samples/s  {} left", 100 * done,
+                  label, label.empty() ? "" : "  ", p.epoch, p.elbo, rate, duration(left));
   if (!terminal_) {
     fmt::print(stderr, "{}\n", figures);
     return;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <string>
 
 #include "elbo/training/trainer.h"
 
@@ -11,7 +12,8 @@ namespace elbo::cli {
 class ProgressBar {
  public:
   ProgressBar();
-  void update(const Progress& progress);
+  /// `label` comes before the figures.
+  void update(const Progress& progress, const std::string& label = "");
   /// Clears the line, so that other output may follow.
   void clear();
 
