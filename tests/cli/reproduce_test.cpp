@@ -127,13 +127,13 @@ TEST_F(Reproduce, LearningRaisesTheBound) {
 
 TEST_F(Reproduce, WhatIsStoppedGoesOnAsIfItHadNotBeen) {
   const Words only = {"--only", "frey-5"};
-  expect_success(command("figure2", "A", "60000", only));
+  expect_success(command("figure2", "A", "20000", only));
   const std::string stopped_line = "0 of the figure's 26 curves finished";
-  const auto first = elbo(command("figure2", "S", "60000", only), {.stop_soon = true});
+  const auto first = elbo(command("figure2", "S", "20000", only), {.stop_soon = true});
   ASSERT_EQ(first.code, 0) << first.err;
   EXPECT_TRUE(contains(first.out, stopped_line)) << first.out;
   EXPECT_FALSE(fs::is_empty(file("S/runs/frey-5-aevb/checkpoint")));
-  expect_success(command("figure2", "S", "60000", only));
+  expect_success(command("figure2", "S", "20000", only));
   for (const std::string name : {"frey-5-aevb", "frey-5-wake-sleep"}) {
     EXPECT_EQ(curve("S", name), curve("A", name));
     EXPECT_EQ(read("S/runs/" + name + "/weights.safetensors"),
