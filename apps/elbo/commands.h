@@ -13,6 +13,7 @@ void add_manifold(CLI::App& program);
 void add_reconstruct(CLI::App& program);
 void add_encode(CLI::App& program);
 void add_decode(CLI::App& program);
+void add_reproduce(CLI::App& program);
 void add_info(CLI::App& program);
 void add_data(CLI::App& program);
 

@@ -11,8 +11,8 @@ namespace elbo::cli {
 class ProgressBar {
  public:
   ProgressBar();
-  /// Of training.
-  void update(const Progress& progress);
+  /// Of training; `label` comes before the figures.
+  void update(const Progress& progress, const std::string& label = "");
   /// Of a command that has done so many of `total` things ("rows"); silent for its first two
   /// seconds.
   void update(int64_t done, int64_t total, const std::string& things);
