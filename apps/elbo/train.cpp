@@ -11,6 +11,7 @@
 #include "elbo/io/atomic_file.h"
 #include "elbo/kernels/runtime.h"
 #include "elbo/training/trainer.h"
+#include "support/learner.h"
 #include "support/learning.h"
 #include "support/loaded_run.h"
 #include "support/progress_bar.h"
@@ -86,6 +87,7 @@ void train(const Arguments& a) {
   } else if (spec.empty()) {
     throw ConfigError("train: no DATA given; expected a name (see elbo data list) or a file");
   }
+  check_learner(s);
   runtime::tune({.threads = static_cast<int>(s.integer("threads"))});
 
   const auto set = data::load(
@@ -113,10 +115,9 @@ void train(const Arguments& a) {
   run->description["settings"] = s.to_json();
   io::write_file(run->directory.model_json(), run->description.dump(2) + "\n");
   initialise_model(*run->model, nn::parse_init(s.word("init")), seed);
-  const auto learning = make_learner(*run->model, s, s.real("lr"));
+  const auto trainee = make_learner(*run->model, s, s.real("lr"));
 
-  Trainer trainer(trainer_options(s), *learning.learner, *learning.optimizer, source,
-                  run->directory);
+  Trainer trainer(trainer_options(s), *trainee.learner, *trainee.optimizer, source, run->directory);
   ProgressBar bar;
   trainer.on_step = [&](const Progress& p) { bar.update(p); };
   double sigma = std::numeric_limits<double>::infinity();

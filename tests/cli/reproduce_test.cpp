@@ -227,18 +227,5 @@ TEST_F(Reproduce, RefusesToGoOnWithOtherSettingsOrData) {
   EXPECT_EQ(read("A/runs/mnist-3-aevb/weights.safetensors"), weights);
 }
 
-TEST_F(Reproduce, TrainKnowsTheLearnersToo) {
-  expect_success({"train", "mnist", "--out", "W", "--learner", "wake-sleep", "--hidden", "8",
-                  "--latent", "2", "--epochs", "3"});
-  EXPECT_GT(metrics("W").back().at("test_elbo"), metrics("W").front().at("test_elbo"));
-  expect_success(
-      {"train", "mnist", "--out", "V", "--hidden", "8", "--latent", "2", "--epochs", "3"});
-  EXPECT_NE(read("W/weights.safetensors"), read("V/weights.safetensors"));
-  for (const auto& [flag, value] :
-       {std::pair{"--objective", "iwae"}, std::pair{"--update", "alternating"}})
-    expect_refusal({"train", "mnist", "--out", "B", "--learner", "wake-sleep", flag, value},
-                   EX_CONFIG, std::string(flag) + " " + value);
-}
-
 }  // namespace
 }  // namespace elbo::cli::testing

@@ -1,27 +1,17 @@
-// What the settings of a training ask for: its learner, its rate, its loop.
+// What the settings of a training ask for besides its learner: its rate, its loop, its description.
 #pragma once
 
-#include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 
 #include "elbo/data/batch_source.h"
 #include "elbo/data/data_set.h"
-#include "elbo/inference/learner.h"
 #include "elbo/io/run_directory.h"
 #include "elbo/models/model.h"
 #include "elbo/training/trainer.h"
 #include "support/settings.h"
 
 namespace elbo::cli {
-
-struct Learning {
-  std::unique_ptr<Learner> learner;
-  Optimizer* optimizer = nullptr;  ///< the learner's
-};
-
-/// Throws ConfigError where the learner has no use for another setting.
-[[nodiscard]] Learning make_learner(const Model& model, const Settings& settings, double lr);
 
 /// AEVB 5: the best of 0.01, 0.02 and 0.1 by the bound of each one's first updates, from the same
 /// start on the same rows and noise. Leaves the model's weights anywhere.

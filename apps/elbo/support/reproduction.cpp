@@ -9,6 +9,7 @@
 #include "elbo/data/split.h"
 #include "elbo/error.h"
 #include "elbo/io/atomic_file.h"
+#include "support/learner.h"
 #include "support/learning.h"
 #include "support/report.h"
 
@@ -241,9 +242,8 @@ Outcome Reproduction::run(const Curve& curve, const Hooks& hooks) {
   io::write_file(run.directory.model_json(), run.description.dump(2) + "\n");
 
   initialise_model(*run.model, nn::parse_init(s.word("init")), options_.seed);
-  const auto learning = make_learner(*run.model, s, s.real("lr"));
-  Trainer trainer(trainer_options(s), *learning.learner, *learning.optimizer, source,
-                  run.directory);
+  const auto trainee = make_learner(*run.model, s, s.real("lr"));
+  Trainer trainer(trainer_options(s), *trainee.learner, *trainee.optimizer, source, run.directory);
   Recorder recorder(run, set);
   if (!trainer.resume()) run.directory.truncate_metrics(0);
   recorder.begin(recorded(curve), trainer.progress().samples);
