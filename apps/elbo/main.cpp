@@ -45,8 +45,9 @@ int run(int argc, char** argv) {
   program.set_version_flag("--version", ELBO_VERSION);
   program.require_subcommand(1);
   program.footer("Example: elbo train digits --out runs/digits");
-  for (const auto add : {add_train, add_evaluate, add_sample, add_manifold, add_reconstruct,
-                         add_encode, add_decode, add_info, add_data})
+  for (const auto add :
+       {add_train, add_evaluate, add_compare, add_sample, add_manifold, add_reconstruct, add_encode,
+        add_decode, add_reproduce, add_info, add_data})
     add(program);
   try {
     program.parse(argc, argv);

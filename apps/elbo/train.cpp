@@ -7,12 +7,12 @@
 
 #include "commands.h"
 #include "elbo/error.h"
-#include "elbo/estimators/importance_weighted.h"
 #include "elbo/evaluation/elbo.h"
-#include "elbo/inference/aevb.h"
 #include "elbo/io/atomic_file.h"
 #include "elbo/kernels/runtime.h"
 #include "elbo/training/trainer.h"
+#include "support/learner.h"
+#include "support/learning.h"
 #include "support/loaded_run.h"
 #include "support/progress_bar.h"
 #include "support/report.h"
@@ -25,48 +25,6 @@ struct Arguments {
   Values flags;
   bool resume = false, json = false;
 };
-
-Estimator make_estimator(const std::string& objective, int64_t samples) {
-  if (objective == "iwae") return ImportanceWeighted{samples};
-  return Sgvb{.form = objective == "sgvb-a" ? SgvbForm::kA : SgvbForm::kB,
-              .num_particles = samples};
-}
-
-std::unique_ptr<Aevb> make_learner(const Model& model, const Settings& s, double lr) {
-  FlatParameters parameters(model.parameters());
-  auto optimizer = make_optimizer(s.word("optimizer"), parameters, lr);
-  const AevbOptions options{
-      .estimator = make_estimator(s.word("objective"), s.integer("mc-samples")),
-      .update = s.word("update") == "joint" ? Update::kJoint : Update::kAlternating,
-      .weight_prior = s.real("weight-prior"),
-      .full_data_objective = s.word("objective-scale") == "full-data",
-      .bfloat16_products = s.word("precision") == "bfloat16"};
-  return std::make_unique<Aevb>(model.model(), model.guide(), std::move(parameters),
-                                std::move(optimizer), options);
-}
-
-// AEVB 5: each rate's first updates, from the same start on the same rows and noise.
-double chosen_rate(const Model& model, const Settings& s, const data::BatchSource& source) {
-  constexpr int64_t kUpdates = 200;
-  const auto seed = static_cast<uint64_t>(s.integer("seed"));
-  return choose_learning_rate({0.01, 0.02, 0.1}, [&](double rate) {
-    initialise_model(model, nn::parse_init(s.word("init")), seed);
-    const auto learner = make_learner(model, s, rate);
-    return mean_bound_of_first_updates(*learner, source, seed, s.integer("batch"), kUpdates);
-  });
-}
-
-nlohmann::json describe(const Settings& s, const data::DataSet& set, const std::string& spec) {
-  return {{"elbo", ELBO_VERSION},
-          {"model", model_config(s, set)},
-          {"data",
-           {{"name", spec},
-            {"event_shape", set.event_shape},
-            {"scale", set.scale},
-            {"train_rows", set.train.rows()},
-            {"test_rows", set.test.rows()}}},
-          {"settings", s.to_json()}};
-}
 
 // Settings of a run that goes on: its own, where only what does not change the course may differ.
 Settings resumed_settings(const LoadedRun& run, const Values& flags) {
@@ -114,15 +72,6 @@ void warn_if_sigma_binds(double sigma, double floor) {
         sigma, floor);
 }
 
-// A run that fails before its first checkpoint leaves nothing behind.
-struct DiscardUnlessKept {
-  const io::RunDirectory& directory;
-  bool kept = false;
-  ~DiscardUnlessKept() {
-    if (!kept) directory.discard();
-  }
-};
-
 void train(const Arguments& a) {
   std::unique_ptr<LoadedRun> run;
   Settings s = a.resume ? Settings(Values{}, Values{})
@@ -138,6 +87,7 @@ void train(const Arguments& a) {
   } else if (spec.empty()) {
     throw ConfigError("train: no DATA given; expected a name (see elbo data list) or a file");
   }
+  check_learner(s);
   runtime::tune({.threads = static_cast<int>(s.integer("threads"))});
 
   const auto set = data::load(
@@ -165,15 +115,9 @@ void train(const Arguments& a) {
   run->description["settings"] = s.to_json();
   io::write_file(run->directory.model_json(), run->description.dump(2) + "\n");
   initialise_model(*run->model, nn::parse_init(s.word("init")), seed);
-  const auto learner = make_learner(*run->model, s, s.real("lr"));
+  const auto trainee = make_learner(*run->model, s, s.real("lr"));
 
-  const TrainerOptions trainer_options{
-      .epochs = s.integer("epochs"),
-      .batch_size = s.integer("batch"),
-      .samples = s.integer("samples"),
-      .seed = seed,
-      .schedule = s.word("lr-schedule") == "cosine" ? Schedule::kCosine : Schedule::kConstant};
-  Trainer trainer(trainer_options, *learner, learner->optimizer(), source, run->directory);
+  Trainer trainer(trainer_options(s), *trainee.learner, *trainee.optimizer, source, run->directory);
   ProgressBar bar;
   trainer.on_step = [&](const Progress& p) { bar.update(p); };
   double sigma = std::numeric_limits<double>::infinity();

@@ -7,9 +7,13 @@
 
 namespace elbo::bench {
 
+void append_forward(std::vector<Product>& to, int64_t rows, int64_t in, int64_t out) {
+  to.push_back({rows, out, in, false, true});
+}
+
 void append_layer(std::vector<Product>& to, int64_t rows, int64_t in, int64_t out,
                   bool input_gradient) {
-  to.push_back({rows, out, in, false, true});
+  append_forward(to, rows, in, out);
   to.push_back({out, in, rows, true, false});
   if (input_gradient) to.push_back({rows, in, out, false, false});
 }

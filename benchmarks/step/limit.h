@@ -12,6 +12,9 @@ struct Product {
   bool a_transposed, b_transposed;
 };
 
+/// A linear layer's product.
+void append_forward(std::vector<Product>& to, int64_t rows, int64_t in, int64_t out);
+
 /// The products of a linear layer's step: forward, the weight's gradient, and the input's.
 void append_layer(std::vector<Product>& to, int64_t rows, int64_t in, int64_t out,
                   bool input_gradient);

@@ -4,18 +4,19 @@
 //   elbo_bench_step [WORKLOAD..] [--threads 1,2] [--pairs 40] [--optimizer adam|adagrad|sgd]
 //                   [--bfloat16]
 //
+// W6 is inference: 1e6 rows encoded, 1e5 codes decoded, the bound of 1e4 rows; ms are of the whole.
+//
 // Prints a line a workload and number of threads: ms a step (median, least, largest), ms of the
 // limit, the ratio and its interval. A step gathers its rows, runs both programs, their backward
 // pass and the optimiser, as training does.
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <cstring>
 #include <functional>
-#include <random>
+#include <memory>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -26,10 +27,12 @@
 #include "elbo/kernels/runtime.h"
 #include "elbo/models/vae.h"
 #include "limit.h"
+#include "support/paired.h"
 
 namespace {
 
 using namespace elbo;
+using bench::interval, bench::median, bench::time;
 
 struct Workload {
   std::string name;
@@ -122,36 +125,64 @@ class Training {
   uint64_t steps_ = 0;
 };
 
-/// Milliseconds of each of `count` calls, in the mean.
-double time(const std::function<void()>& call, int64_t count) {
-  const auto begin = std::chrono::steady_clock::now();
-  for (int64_t i = 0; i < count; ++i) call();
-  return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin)
-             .count() /
-         static_cast<double>(count);
+/// W6, inference with W1's network by batches of `kInferenceRows`: what runs, and its products.
+struct Inference {
+  std::string name;
+  std::function<void()> run;
+  std::vector<bench::Product> products;
+  int64_t batches;  // that the whole has: 1e6 rows to encode, 1e5 codes, a test set of 1e4
+};
+constexpr int64_t kInferenceRows = 500;
+
+std::vector<Inference> inferences() {
+  VaeConfig config;
+  config.data_dim = 784;
+  config.latent_dim = 20;
+  config.hidden = {500};
+  const auto vae = std::make_shared<Vae>(config, at::kFloat);
+  for (const auto& [segment, named] : vae->parameters())
+    nn::initialise(named, nn::Init::kXavier, Noise(1).site("init"));
+  const auto grey = (Noise(7).uniform({10000, 784}, at::kFloat) * 256).to(at::kByte);
+  const auto source = std::make_shared<data::BatchSource>(data::Part{.x = grey}, 1.0 / 255,
+                                                          data::Binarize::kNone, at::kFloat);
+  const auto z = Noise(3).normal({kInferenceRows, 20}, at::kFloat);
+  auto next = [source, first = int64_t{0}]() mutable {
+    first = (first + kInferenceRows) % source->rows();
+    return source->range(first, kInferenceRows, Noise(1));
+  };
+  std::vector<bench::Product> encoder, decoder, both;
+  bench::append_forward(encoder, kInferenceRows, 784, 500);
+  bench::append_forward(encoder, kInferenceRows, 500, 40);
+  bench::append_forward(decoder, kInferenceRows, 20, 500);
+  bench::append_forward(decoder, kInferenceRows, 500, 784);
+  both = encoder;
+  both.insert(both.end(), decoder.begin(), decoder.end());
+  return {{"w6 encode",
+           [vae, next]() mutable {
+             const at::NoGradGuard no_grad;
+             const auto q = vae->encode(next()["x"]);
+             (void)q.mean();
+             (void)q.variance();
+           },
+           encoder, 1'000'000 / kInferenceRows},
+          {"w6 decode",
+           [vae, z] {
+             const at::NoGradGuard no_grad;
+             (void)vae->decode(z).mean();
+           },
+           decoder, 100'000 / kInferenceRows},
+          {"w6 bound",
+           [vae, next, step = uint64_t{0}]() mutable {
+             const at::NoGradGuard no_grad;
+             (void)Sgvb{}(vae->model(), vae->guide(), next(), Noise(1, ++step)).rows().mean();
+           },
+           both, 10'000 / kInferenceRows}};
 }
 
-double median(std::vector<double> x) {
-  std::nth_element(x.begin(), x.begin() + static_cast<std::ptrdiff_t>(x.size() / 2), x.end());
-  return x[x.size() / 2];
-}
-
-std::pair<double, double> interval(const std::vector<double>& x) {
-  std::mt19937_64 random(1);
-  std::vector<double> medians, draw(x.size());
-  for (int i = 0; i < 2000; ++i) {
-    for (auto& d : draw) d = x[random() % x.size()];
-    medians.push_back(median(draw));
-  }
-  std::sort(medians.begin(), medians.end());
-  return {medians[50], medians[1949]};
-}
-
-void run(const Workload& w, int threads, int pairs, const std::string& optimizer, bool bfloat16) {
-  runtime::tune({.threads = threads});
-  Training training(w, optimizer, bfloat16);
-  const auto limit = bench::limit_of(products_of(w), bfloat16);
-  const auto step = [&] { training.step(); };
+/// A line of the table: `step` beside `limit`, ms of `whole` such steps.
+void compare(const std::string& workload, const std::string& program, int threads, int pairs,
+             const std::function<void()>& step, const std::function<void()>& limit,
+             double whole = 1) {
   // Blocks of some 40 ms, after as much to warm up.
   const auto per_block = static_cast<int64_t>(std::ceil(40 / (time(limit, 3), time(limit, 3))));
   time(step, std::max<int64_t>(12, per_block));
@@ -162,12 +193,27 @@ void run(const Workload& w, int threads, int pairs, const std::string& optimizer
     ratios.push_back(ours.back() / limits.back());
   }
   const auto [low, high] = interval(ratios);
-  std::printf("%s\telbo %s %s\t%d\t%.3f\t%.3f\t%.3f\t%.3f\t%.3f\t%.3f\t%.3f\n", w.name.c_str(),
-              optimizer.c_str(), bfloat16 ? "bfloat16" : "float32", threads, median(ours),
-              *std::min_element(ours.begin(), ours.end()),
-              *std::max_element(ours.begin(), ours.end()), median(limits), median(ratios), low,
-              high);
+  std::printf("%s\t%s\t%d\t%.3f\t%.3f\t%.3f\t%.3f\t%.3f\t%.3f\t%.3f\n", workload.c_str(),
+              program.c_str(), threads, whole * median(ours),
+              whole * *std::min_element(ours.begin(), ours.end()),
+              whole * *std::max_element(ours.begin(), ours.end()), whole * median(limits),
+              median(ratios), low, high);
   std::fflush(stdout);
+}
+
+void run(const Workload& w, int threads, int pairs, const std::string& optimizer, bool bfloat16) {
+  runtime::tune({.threads = threads});
+  Training training(w, optimizer, bfloat16);
+  compare(
+      w.name, "elbo " + optimizer + (bfloat16 ? " bfloat16" : " float32"), threads, pairs,
+      [&] { training.step(); }, bench::limit_of(products_of(w), bfloat16));
+}
+
+void run_inference(int threads, int pairs) {
+  runtime::tune({.threads = threads});
+  for (const auto& task : inferences())
+    compare(task.name, "elbo float32", threads, pairs, task.run,
+            bench::limit_of(task.products, false), static_cast<double>(task.batches));
 }
 
 }  // namespace
@@ -199,4 +245,6 @@ int main(int argc, char** argv) {
   for (const auto& w : workloads())
     if (names.empty() || std::find(names.begin(), names.end(), w.name) != names.end())
       for (const int t : threads) run(w, t, pairs, optimizer, bfloat16);
+  if (names.empty() || std::find(names.begin(), names.end(), "w6") != names.end())
+    for (const int t : threads) run_inference(t, pairs);
 }

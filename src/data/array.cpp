@@ -50,7 +50,7 @@ int64_t Array::numel() const {
 
 Array Array::zeros(std::vector<int64_t> shape, DType dtype) {
   Array array;
-  array.bytes.resize(static_cast<size_t>(checked_bytes(shape, dtype, "Array::zeros")));
+  array.bytes = Bytes(static_cast<size_t>(checked_bytes(shape, dtype, "Array::zeros")));
   array.shape = std::move(shape);
   array.dtype = dtype;
   return array;

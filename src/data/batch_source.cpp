@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
+#include "kernels/detail/simd.h"
+
 namespace elbo::data {
 namespace {
 
@@ -15,6 +17,27 @@ void check_rows(const at::Tensor& rows, int64_t total) {
                         std::to_string(total - 1));
 }
 
+/// Asks for memory that will soon be read.
+template <class T>
+void fetch(const T* x, int64_t n) {
+  constexpr int64_t kLine = 64;
+  const auto* bytes = reinterpret_cast<const char*>(x);
+  for (int64_t at = 0; at < n * static_cast<int64_t>(sizeof(T)); at += kLine)
+    __builtin_prefetch(bytes + at);
+}
+
+/// Numbers times `by`; with `threshold`, whether they are then above 1/2.
+template <class From, class To>
+struct Convert {
+  static void run(const From* __restrict from, int64_t n, To by, bool threshold,
+                  To* __restrict to) {
+    if (threshold)
+      for (int64_t c = 0; c < n; ++c) to[c] = static_cast<To>(from[c]) * by > To(0.5);
+    else
+      for (int64_t c = 0; c < n; ++c) to[c] = static_cast<To>(from[c]) * by;
+  }
+};
+
 /// Rows of x, `columns` numbers each, times scale; with `threshold`, whether they are above 1/2.
 template <class From, class To>
 void gather_rows(const at::Tensor& x, const at::Tensor& rows, double scale, bool threshold,
@@ -24,14 +47,14 @@ void gather_rows(const at::Tensor& x, const at::Tensor& rows, double scale, bool
   To* to = out.data_ptr<To>();
   const int64_t columns = x.size(1);
   const auto by = static_cast<To>(scale);
+  static const auto convert =
+      simd::Compiled<Convert<From, To>>::template for_machine<const From*, int64_t, To, bool,
+                                                              To*>();
   at::parallel_for(0, rows.numel(), 1 + (1 << 15) / (1 + columns), [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r) {
-      const From* __restrict source = from + index[r] * columns;
-      To* __restrict target = to + r * columns;
-      if (threshold)
-        for (int64_t c = 0; c < columns; ++c) target[c] = static_cast<To>(source[c]) * by > To(0.5);
-      else
-        for (int64_t c = 0; c < columns; ++c) target[c] = static_cast<To>(source[c]) * by;
+      // Rows lie anywhere, so that no processor guesses the next but one.
+      if (r + 2 < end) fetch(from + index[r + 2] * columns, columns);
+      convert(from + index[r] * columns, columns, by, threshold, to + r * columns);
     }
   });
 }

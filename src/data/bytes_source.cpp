@@ -180,7 +180,7 @@ std::vector<std::byte> read_gzip(File& file, size_t length_hint, size_t max_byte
 
 }  // namespace
 
-std::vector<std::byte> read_bytes(const std::filesystem::path& path, size_t max_bytes) {
+Bytes read_bytes(const std::filesystem::path& path, size_t max_bytes) {
   File file(path);
   // A pipe can't be rewound, so it is taken as it is.
   if (file.size() < 2) return read_plain(file, max_bytes);
@@ -188,6 +188,10 @@ std::vector<std::byte> read_bytes(const std::filesystem::path& path, size_t max_
   const size_t got = file.read(magic.data(), magic.size());
   file.rewind();
   const bool gzip = got == 2 && magic[0] == std::byte{0x1f} && magic[1] == std::byte{0x8b};
+  if (!gzip && file.size() >= kMapFrom && std::filesystem::is_regular_file(path)) {
+    if (file.size() > max_bytes) throw_too_large(file.name(), max_bytes);
+    return Bytes::mapped(path);
+  }
   if (!gzip) return read_plain(file, max_bytes);
   return read_gzip(file, declared_length(path, file.size()), max_bytes);
 }

@@ -80,19 +80,13 @@ bool looks_like_idx(std::span<const std::byte> bytes) {
          std::to_integer<int>(bytes[2]) >= 0x08 && std::to_integer<int>(bytes[2]) <= 0x0E;
 }
 
-Array parse_idx(std::span<const std::byte> bytes, std::string_view name) {
-  parse_header(bytes, name);  // before the copy: a bad file costs no memory
-  return parse_idx(std::vector<std::byte>(bytes.begin(), bytes.end()), name);
-}
-
-Array parse_idx(std::vector<std::byte>&& bytes, std::string_view name) {
-  Header header = parse_header(bytes, name);
+Array parse_idx(Bytes bytes, std::string_view name) {
+  Header header = parse_header({bytes.data(), bytes.size()}, name);
   Array array;
   array.shape = std::move(header.shape);
   array.dtype = header.dtype;
   array.bytes = std::move(bytes);
-  array.bytes.erase(array.bytes.begin(),
-                    array.bytes.begin() + static_cast<std::ptrdiff_t>(header.length));
+  array.bytes.drop_front(header.length, array.item_size());
   const auto item = static_cast<std::ptrdiff_t>(array.item_size());
   if (item > 1 && std::endian::native == std::endian::little) {
     for (auto it = array.bytes.begin(); it != array.bytes.end(); it += item) {

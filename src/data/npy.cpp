@@ -223,19 +223,13 @@ bool looks_like_npy(std::span<const std::byte> bytes) {
   return text_of(bytes).substr(0, kMagic.size()) == kMagic;
 }
 
-Array parse_npy(std::span<const std::byte> bytes, std::string_view name) {
-  parse_header(bytes, name);  // before the copy: a bad file costs no memory
-  return parse_npy(std::vector<std::byte>(bytes.begin(), bytes.end()), name);
-}
-
-Array parse_npy(std::vector<std::byte>&& bytes, std::string_view name) {
-  Header header = parse_header(bytes, name);
+Array parse_npy(Bytes bytes, std::string_view name) {
+  Header header = parse_header({bytes.data(), bytes.size()}, name);
   Array array;
   array.shape = std::move(header.shape);
   array.dtype = header.dtype;
   array.bytes = std::move(bytes);
-  array.bytes.erase(array.bytes.begin(),
-                    array.bytes.begin() + static_cast<std::ptrdiff_t>(header.length));
+  array.bytes.drop_front(header.length, array.item_size());
   return header.fortran_order && array.shape.size() > 1 ? to_c_order(array) : array;
 }
 

@@ -48,16 +48,17 @@ std::string plain_name(const std::filesystem::path& path) {
 Array read_array(const std::filesystem::path& path) {
   if (std::filesystem::is_directory(path)) refuse_folder(path);
   const std::string shown = path.string();
-  std::vector<std::byte> bytes = read_bytes(path);
+  Bytes bytes = read_bytes(path);
   const std::string name = plain_name(path);
   if (bytes.empty()) throw DataError(shown + ": the file is empty; " + std::string(kExpected));
-  if (looks_like_npy(bytes) || name.ends_with(".npy")) return parse_npy(std::move(bytes), shown);
+  const std::span<const std::byte> seen(bytes.data(), bytes.size());
+  if (looks_like_npy(seen) || name.ends_with(".npy")) return parse_npy(std::move(bytes), shown);
   if (name.ends_with(".csv") || name.ends_with(".tsv") || name.ends_with(".txt")) {
     return parse_csv({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, shown);
   }
   const bool named_idx =
       name.find("-idx") != name.npos || name.ends_with("ubyte") || name.ends_with(".idx");
-  if (looks_like_idx(bytes) || named_idx) return parse_idx(std::move(bytes), shown);
+  if (looks_like_idx(seen) || named_idx) return parse_idx(std::move(bytes), shown);
   throw DataError(shown + ": format not recognised; " + std::string(kExpected));
 }
 

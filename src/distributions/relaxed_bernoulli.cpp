@@ -49,9 +49,11 @@ struct Implicit {
   template <class T>
   ELBO_INLINE T operator()(const T& z, const T& temperature, const T& given) const {
     using namespace math;
-    const T noise = constant(temperature * log(z / (1.0 - z)) - logit_of<kOfLogits>(given));
-    const T along = constant(z * (1.0 - z)) * ((logit_of<kOfLogits>(given) + noise) / temperature);
-    return with_slope(z, along);
+    // A logit but for a constant, which moves as the logit does.
+    const T odds = given / (1.0 - given);
+    const T logit = kOfLogits ? given : odds / constant(odds);
+    const T noise = constant(temperature * log(z / (1.0 - z)) - logit);
+    return with_slope(z, constant(z * (1.0 - z)) * ((logit + noise) / temperature));
   }
 };
 

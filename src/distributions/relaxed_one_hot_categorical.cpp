@@ -21,15 +21,6 @@ using math::select;
 
 constexpr const char* kName = "RelaxedOneHotCategorical";
 
-/// The log weight, normalised or not, of what a law was given: probs or logits.
-template <bool kOfLogits, class T>
-ELBO_INLINE T log_weight(const T& given) {
-  if constexpr (kOfLogits)
-    return given;
-  else
-    return log(given);
-}
-
 /// Of y = log x, from log weights, all in float64.
 at::Tensor density_of_log(const at::Tensor& y, const at::Tensor& log_weights,
                           const at::Tensor& temperature) {
@@ -38,13 +29,17 @@ at::Tensor density_of_log(const at::Tensor& y, const at::Tensor& log_weights,
   return at::log_softmax(scores, -1).sum(-1) + (k - 1) * temperature.log() + std::lgamma(k);
 }
 
-/// (log weight + g) / temperature, g standard Gumbel
+/// (log weight + g) / temperature, g = -log(-log u) standard Gumbel. Weights, here and below, need
+/// not be normalised.
 template <bool kOfLogits>
 struct Score {
   static constexpr bool kHot = true;
   template <class T>
   ELBO_INLINE T operator()(const T& u, const T& given, const T& temperature) const {
-    return (log_weight<kOfLogits>(given) - log(-log(u))) / temperature;
+    if constexpr (kOfLogits)
+      return (given - log(-log(u))) / temperature;
+    else
+      return log(given / -log(u)) / temperature;
   }
 };
 
@@ -56,7 +51,8 @@ struct ImplicitScore {
   template <class T>
   ELBO_INLINE T operator()(const T& score, const T& given, const T& temperature) const {
     using namespace math;
-    const T weight = log_weight<kOfLogits>(given);
+    // given / constant(given) is 1 and moves as log given does
+    const T weight = kOfLogits ? given : given / constant(given);
     const T noise = constant(score * temperature - weight);
     return with_slope(score, (weight + noise) / temperature);
   }
@@ -67,48 +63,52 @@ template <bool kOfLogits>
 struct LogDensity {
   static constexpr std::array<int, 3> kEventDims = {1, 1, 0};
 
-  /// y = log x and the shares p = softmax(log weight - temperature y); whether x is possible.
+  /// y = log x and p, which is weight x^-temperature but for a common factor: e^largest times the
+  /// total of p is their sum. Whether x is possible.
   template <class V>
-  ELBO_INLINE static auto shares(const V* const* in, int64_t k, V* y, V* p, V* log_normaliser) {
+  ELBO_INLINE static auto terms(const V* const* in, int64_t k, V* y, V* p, V* largest, V* total) {
     const V *x = in[0], *given = in[1], temperature = in[2][0];
-    V sum = 0.0, least = x[0], largest = -std::numeric_limits<double>::infinity();
+    V sum = 0.0, least = x[0], most = -std::numeric_limits<double>::infinity();
     for (int64_t i = 0; i < k; ++i) {
       sum = sum + x[i];
       least = math::minimum(least, x[i]);
       y[i] = log(x[i]);
-      p[i] = log_weight<kOfLogits>(given[i]) - temperature * y[i];
-      largest = maximum(largest, p[i]);
+      p[i] = kOfLogits ? given[i] - temperature * y[i] : -temperature * y[i];
+      most = maximum(most, p[i]);
     }
-    V total = 0.0;
+    V all = 0.0;
     for (int64_t i = 0; i < k; ++i) {
-      p[i] = exp(p[i] - largest);
-      total = total + p[i];
+      p[i] = kOfLogits ? exp(p[i] - most) : given[i] * exp(p[i] - most);
+      all = all + p[i];
     }
-    for (int64_t i = 0; i < k; ++i) p[i] = p[i] / total;
-    *log_normaliser = largest + log(total);
+    *largest = most;
+    *total = all;
     return (least > 0.0) & (math::abs(sum - 1.0) <= 1e-5);
   }
   template <class V>
   ELBO_INLINE static V value(const V* const* in, const int64_t* sizes, V* room) {
     const int64_t k = sizes[0];
-    V *y = room, *p = room + k, log_normaliser;
-    const auto possible = shares(in, k, y, p, &log_normaliser);
+    const auto count = static_cast<double>(k);
+    V *y = room, *p = room + k, largest, total;
+    const auto possible = terms(in, k, y, p, &largest, &total);
     const V temperature = in[2][0];
-    V out = (static_cast<double>(k) - 1.0) * log(temperature);
-    for (int64_t i = 0; i < k; ++i)
-      out = out + (log_weight<kOfLogits>(in[1][i]) - temperature * y[i] - log_normaliser) - y[i];
+    V out = (count - 1.0) * log(temperature) - count * (largest + log(total));
+    for (int64_t i = 0; i < k; ++i) {
+      const V log_weight = kOfLogits ? in[1][i] : log(in[1][i]);
+      out = out + log_weight - (temperature + 1.0) * y[i];
+    }
     return select(possible, out, V(-std::numeric_limits<double>::infinity()));
   }
   template <class V>
   ELBO_INLINE static void slopes(const V* const* in, const int64_t* sizes, V* room, V* const* out) {
     const int64_t k = sizes[0];
     const auto count = static_cast<double>(k);
-    V *y = room, *p = room + k, log_normaliser;
-    const auto possible = shares(in, k, y, p, &log_normaliser);
-    const V temperature = in[2][0];
+    V *y = room, *p = room + k, largest, total;
+    const auto possible = terms(in, k, y, p, &largest, &total);
+    const V temperature = in[2][0], share = count / total;
     V along_temperature = (count - 1.0) / temperature;
     for (int64_t i = 0; i < k; ++i) {
-      const V along_score = 1.0 - count * p[i];
+      const V along_score = 1.0 - share * p[i];
       const V along_x = -(temperature * along_score + 1.0) / in[0][i];
       const V along_given = kOfLogits ? along_score : along_score / in[1][i];
       out[0][i] = select(possible, along_x, V(0.0));

@@ -30,7 +30,7 @@ Bound ImportanceWeighted::operator()(const Program& model, const Program& guide,
   }
   detail::fill(bound, {num_particles, batch.size()}, batch.options());
   const auto log_weights = bound.reconstruction - bound.kl;
-  bound.rows =
+  bound.combined =
       log_weights.logsumexp(0, /*keepdim=*/true) - std::log(static_cast<double>(num_particles));
   return bound;
 }

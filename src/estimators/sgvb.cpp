@@ -44,7 +44,6 @@ Bound Sgvb::operator()(const Program& model, const Program& guide, const Batch& 
       detail::add(bound.global, -*kl);
   }
   detail::fill(bound, {num_particles, batch.size()}, batch.options());
-  bound.rows = bound.reconstruction - bound.kl;
   return bound;
 }
 

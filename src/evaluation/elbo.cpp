@@ -29,20 +29,23 @@ Noise evaluation_noise(uint64_t seed) { return Noise(seed, 0xffffffffu); }
 Evaluation evaluate_elbo(const Model& model, const data::BatchSource& source,
                          const EvaluateOptions& options) {
   const Program p = model.model(), q = model.guide();
-  double sum = 0, squares = 0, reconstruction = 0, kl = 0;
+  double sum = 0, squares = 0, reconstruction = 0, kl = 0, draws = 0;
   double shift = std::numeric_limits<double>::quiet_NaN();  // keeps the squares' sum accurate
   each_batch(source, options, [&](const Batch& batch, const Noise& noise) {
     auto rows = model.log_likelihood(batch["x"]);  // the bound, tight, where it is known
     Bound bound;
     if (!rows.defined()) {
       bound = options.estimator(p, q, batch, noise);
-      rows = bound.rows.to(at::kDouble).mean(0);
+      const auto particles = bound.rows().to(at::kDouble);
+      rows = particles.mean(0);
+      if (particles.size(0) > 1)
+        draws += particles.var(0).sum().item<double>() / static_cast<double>(particles.size(0));
     }
     rows = rows.to(at::kDouble);
     if (std::isnan(shift)) shift = rows.mean().item<double>();
     sum += (rows - shift).sum().item<double>();
     squares += (rows - shift).square().sum().item<double>();
-    if (!bound.rows.defined()) return true;
+    if (!bound.reconstruction.defined()) return true;
     reconstruction += bound.reconstruction.to(at::kDouble).mean(0).sum().item<double>();
     kl += bound.kl.to(at::kDouble).mean(0).sum().item<double>();
     return true;
@@ -54,7 +57,8 @@ Evaluation evaluate_elbo(const Model& model, const data::BatchSource& source,
           .standard_error = std::sqrt(std::max(0.0, variance) / n),
           .reconstruction = reconstruction / n,
           .kl = kl / n,
-          .rows = source.rows()};
+          .rows = source.rows(),
+          .draw_variance = draws / (n * n)};
 }
 
 double smallest_sigma(const Model& model, const data::BatchSource& source,

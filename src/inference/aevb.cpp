@@ -1,45 +1,14 @@
 #include "elbo/inference/aevb.h"
 
 #include <ATen/ATen.h>
-#include <fmt/format.h>
 
-#include <cmath>
-#include <numbers>
 #include <optional>
 #include <vector>
 
 #include "elbo/kernels/linear.h"
+#include "inference/detail/ascent.h"
 
 namespace elbo {
-namespace {
-
-template <class T>
-double sum(const at::Tensor& x) {
-  const auto* data = static_cast<const T*>(x.data_ptr());
-  double total = 0;
-  for (int64_t i = 0; i < x.numel(); ++i) total += static_cast<double>(data[i]);
-  return total;
-}
-
-/// In float64. **Throws** NumericError, naming the term, where it is not finite.
-double finite_mean(const at::Tensor& terms, const char* term) {
-  const auto x =
-      terms.is_cpu() && terms.is_contiguous() ? terms : terms.detach().to(at::kCPU).contiguous();
-  const double total =
-      x.scalar_type() == at::kFloat ? sum<float>(x) : sum<double>(x.to(at::kDouble));
-  const double value = total / static_cast<double>(x.numel());
-  if (!std::isfinite(value)) throw NumericError(fmt::format("the {} became {}", term, value));
-  return value;
-}
-
-/// What makes a sum of `terms` a mean: the gradient of each.
-at::Tensor mean_seed(const at::Tensor& terms, double divisor = 1) {
-  return at::full(terms.sizes(), 1 / (static_cast<double>(terms.numel()) * divisor),
-                  terms.options().requires_grad(false));
-}
-
-}  // namespace
-
 Aevb::Aevb(Program model, Program guide, FlatParameters parameters,
            std::unique_ptr<Optimizer> optimizer, AevbOptions options)
     : model_(std::move(model)),
@@ -48,8 +17,16 @@ Aevb::Aevb(Program model, Program guide, FlatParameters parameters,
       optimizer_(std::move(optimizer)),
       options_(std::move(options)) {
   if (options_.bfloat16_products) (void)Bfloat16Products();  // now rather than at the first step
-  if (options_.weight_prior < 0)
-    throw ConfigError(fmt::format("weight_prior = {}; expected >= 0", options_.weight_prior));
+  detail::check_weight_prior(options_.weight_prior);
+}
+
+const at::Tensor& Aevb::Seed::of(const at::Tensor& terms, double value) {
+  const bool same = tensor.defined() && each == value && tensor.sizes() == terms.sizes() &&
+                    tensor.scalar_type() == terms.scalar_type() &&
+                    tensor.device() == terms.device();
+  if (!same) tensor = at::full(terms.sizes(), value, terms.options().requires_grad(false));
+  each = value;
+  return tensor;
 }
 
 StepResult Aevb::gradient(const Batch& batch, const Noise& noise) {
@@ -57,31 +34,37 @@ StepResult Aevb::gradient(const Batch& batch, const Noise& noise) {
   if (options_.bfloat16_products) rounding.emplace();
   const Bound bound = options_.estimator(model_, guide_, batch, noise);
   StepResult result;
-  result.reconstruction = finite_mean(bound.reconstruction, "reconstruction log p(x|z)");
-  result.kl = finite_mean(bound.kl, "KL(q(z|x)||p(z))");
-  result.elbo = finite_mean(bound.rows, "bound");
-  std::vector<at::Tensor> roots = {bound.rows}, seeds = {mean_seed(bound.rows)};
+  result.reconstruction = detail::finite_mean(bound.reconstruction, "reconstruction log p(x|z)");
+  result.kl = detail::finite_mean(bound.kl, "KL(q(z|x)||p(z))");
+  std::vector<at::Tensor> roots, seeds;
+  // Of `weight` times the mean of the terms.
+  const auto ascend = [&](const at::Tensor& terms, double weight, Seed& seed) {
+    if (!terms.requires_grad()) return;
+    roots.push_back(terms);
+    seeds.push_back(seed.of(terms, weight / static_cast<double>(terms.numel())));
+  };
+  if (bound.combined.defined()) {
+    result.elbo = detail::finite_mean(bound.combined, "bound");
+    ascend(bound.combined, 1, combined_seed_);
+  } else {  // without the node of a difference
+    result.elbo = result.reconstruction - result.kl;
+    ascend(bound.reconstruction, 1, reconstruction_seed_);
+    ascend(bound.kl, -1, kl_seed_);
+  }
   if (bound.global.defined()) {
     const auto total = static_cast<double>(bound.total);
-    result.elbo += finite_mean(bound.global, "bound of the global sites") / total;
-    roots.push_back(bound.global);
-    seeds.push_back(mean_seed(bound.global, total));
+    result.elbo += detail::finite_mean(bound.global, "bound of the global sites") / total;
+    ascend(bound.global, 1 / total, global_seed_);
   }
   parameters_.backward(roots, seeds);
   return result;
 }
 
 double Aevb::ascend(const Segment& segment, int64_t total) {
-  const auto n = static_cast<double>(total);
-  // Per datum the prior counts 1/N; over the full data, 1 (AEVB 5).
-  optimizer_->gradient_scale = options_.full_data_objective ? n : 1;
-  optimizer_->prior_precision = options_.weight_prior * (options_.full_data_objective ? 1 : 1 / n);
-  const at::NoGradGuard no_grad;
-  const double squares = optimizer_->step(parameters_, segment).parameter_squares;
-  if (options_.weight_prior == 0) return 0;
-  const double log_normaliser = 0.5 * static_cast<double>(segment.size()) *
-                                std::log(options_.weight_prior / (2 * std::numbers::pi));
-  return (log_normaliser - 0.5 * options_.weight_prior * squares) / n;
+  return detail::ascend(*optimizer_, parameters_, segment,
+                        {.total = total,
+                         .weight_prior = options_.weight_prior,
+                         .full_data = options_.full_data_objective});
 }
 
 StepResult Aevb::step(const Batch& batch, const Noise& noise) {
@@ -97,8 +80,8 @@ StepResult Aevb::step(const Batch& batch, const Noise& noise) {
 }
 
 std::map<std::string, at::Tensor> Aevb::state() const {
-  std::map<std::string, at::Tensor> out = {{"parameters", parameters_.values()}};
-  for (auto& [name, tensor] : optimizer_->state()) out["optimizer." + name] = tensor;
+  auto out = detail::state_of(parameters_, *optimizer_);
+  for (const auto& [name, tensor] : options_.estimator_state) out["estimator." + name] = tensor;
   return out;
 }
 

@@ -1,7 +1,6 @@
 #include "elbo/kernels/likelihood.h"
 
 #include <ATen/ATen.h>
-#include <ATen/ExpandUtils.h>
 #include <ATen/Parallel.h>
 #include <torch/csrc/autograd/custom_function.h>
 
@@ -11,6 +10,7 @@
 
 #include "elbo/kernels/elementwise.h"
 #include "elbo/kernels/math.h"
+#include "kernels/detail/rows.h"
 #include "kernels/detail/simd.h"
 #include "kernels/detail/through_twin.h"
 
@@ -20,56 +20,64 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-constexpr int64_t kGrain = 8192;  // elements
+using detail::evaluate_rows;
+using detail::Row;
+using detail::row_stride;
+
 /// Logits beyond it are infinite, bounded by it lest 0 * inf arise.
 constexpr float kLargestLogit = 1e30F;
-
-/// A row's arguments, and where its slopes go, with kSlopes.
-struct Row {
-  const float* in[3] = {};
-  float* slopes[2] = {};
-  int64_t size = 0;
-};
 
 /// (logits, x); the slope along the logits.
 template <bool kSlopes>
 struct BernoulliRow {
+  static constexpr bool kHalves = false;
+  // log(1 + e^-|l|) is summed as the logarithm of a product, at most 2^kStretch.
+  static constexpr int64_t kStretch = 1000;
+
   static double run(const Row& row) {
-    // log(1 + e^-|l|) is summed as the logarithm of a product, at most 2^kStretch.
-    constexpr int64_t kStretch = 1000;
-    constexpr double kImpossible = 1e-9 * kLargestLogit;  // however grey x is
     const float* __restrict logits = row.in[0], * __restrict given = row.in[1];
-    float* __restrict slope = row.slopes[0];
+    float* __restrict slope = row.out[0];
     double total = 0;
+    int outside = 0;
     for (int64_t from = 0; from < row.size; from += kStretch) {
       const int64_t to = std::min(from + kStretch, row.size);
       double linear = 0, product = 1;
-      int outside = 0;
 #pragma omp simd reduction(+ : linear) reduction(* : product) reduction(| : outside)
       for (int64_t i = from; i < to; ++i) {
-        const float bounded = logits[i] > kLargestLogit ? kLargestLogit : logits[i];
-        const float l = bounded < -kLargestLogit ? -kLargestLogit : bounded;
-        const float x = given[i];
+        const float l = logits[i], x = given[i];
         outside |= static_cast<int>(x < 0.0F) | static_cast<int>(x > 1.0F);
-        const float e = simd::exp(l > 0 ? -l : l);
-        const float both = e + 1.0F;
+        const float e = simd::exp_minus_abs(l), both = e + 1.0F;
         product *= static_cast<double>(both);
-        linear += static_cast<double>(x * l - (l > 0 ? l : 0.0F));
+        linear += static_cast<double>(x * l - 0.5F * (l + std::abs(l)));
         if constexpr (kSlopes) slope[i] = x - (l > 0 ? 1.0F : e) / both;
       }
-      const bool impossible = outside != 0 || linear < -kImpossible;
-      total += impossible ? -INFINITY : linear - std::log(product);
+      total += linear - std::log(product);
     }
-    return total;
+    if (std::isnan(total)) total = with_infinite_logits(row);
+    return outside != 0 ? -INFINITY : total;
+  }
+
+ private:
+  /// Where 0 inf or inf - inf arose, bounded; NaN where an argument is that.
+  static double with_infinite_logits(const Row& row) {
+    double total = 0;
+    for (int64_t i = 0; i < row.size; ++i) {
+      const float l = std::clamp(row.in[0][i], -kLargestLogit, kLargestLogit), x = row.in[1][i];
+      total += static_cast<double>(x * l - std::max(l, 0.0F)) -
+               std::log1p(std::exp(-std::abs(static_cast<double>(l))));
+    }
+    constexpr double kImpossible = 1e-9 * kLargestLogit;  // however grey x is
+    return total < -kImpossible ? -INFINITY : total;
   }
 };
 
 /// (x, mu, log_var); the slopes along mu and log_var.
 template <bool kSlopes>
 struct NormalRow {
+  static constexpr bool kHalves = true;
   static double run(const Row& row) {
     const float* __restrict x = row.in[0], * __restrict mu = row.in[1], * __restrict log_var = row.in[2];
-    float* __restrict along_mu = row.slopes[0], * __restrict along_log_var = row.slopes[1];
+    float* __restrict along_mu = row.out[0], * __restrict along_log_var = row.out[1];
     double total = 0;
 #pragma omp simd reduction(+ : total)
     for (int64_t i = 0; i < row.size; ++i) {
@@ -89,9 +97,10 @@ struct NormalRow {
 /// (mu, log_var); the slopes along both.
 template <bool kSlopes>
 struct NormalKlRow {
+  static constexpr bool kHalves = true;
   static double run(const Row& row) {
     const float* __restrict mu = row.in[0], * __restrict log_var = row.in[1];
-    float* __restrict along_mu = row.slopes[0], * __restrict along_log_var = row.slopes[1];
+    float* __restrict along_mu = row.out[0], * __restrict along_log_var = row.out[1];
     double total = 0;
 #pragma omp simd reduction(+ : total)
     for (int64_t i = 0; i < row.size; ++i) {
@@ -109,9 +118,10 @@ struct NormalKlRow {
 /// (epsilon, mu, log_var); into slopes[0] the draw, with kSlopes into slopes[1] that along log_var.
 template <bool kSlopes>
 struct NormalDrawRow {
+  static constexpr bool kHalves = false;  // a draw goes its own way
   static double run(const Row& row) {
     const float* __restrict epsilon = row.in[0], * __restrict mu = row.in[1], * __restrict log_var = row.in[2];
-    float* __restrict draw = row.slopes[0], * __restrict along_log_var = row.slopes[1];
+    float* __restrict draw = row.out[0], * __restrict along_log_var = row.out[1];
     for (int64_t i = 0; i < row.size; ++i) {
       const float moved = simd::exp(0.5F * log_var[i]) * epsilon[i];
       draw[i] = mu[i] + moved;
@@ -120,76 +130,6 @@ struct NormalDrawRow {
     return 0;
   }
 };
-
-/// An argument as rows, each contiguous; row r of the whole is row r % count of it.
-struct Operand {
-  at::Tensor owner;
-  const float* data = nullptr;
-  int64_t count = 1, stride = 0;
-  [[nodiscard]] const float* row(int64_t r) const { return data + r % count * stride; }
-};
-
-/// The distance from row to row, where they lie evenly and without gaps in themselves; else -1.
-int64_t row_stride(const at::Tensor& x) {
-  if (x.is_contiguous()) return x.size(-1);
-  if (x.stride(-1) != 1) return -1;
-  int64_t stride = -1;
-  for (int64_t d = 0; d + 1 < x.dim(); ++d) {
-    if (x.size(d) == 1) continue;
-    if (stride >= 0) return -1;
-    stride = x.stride(d);
-  }
-  return stride;
-}
-
-Operand operand(const at::Tensor& x, at::IntArrayRef shape) {
-  // The dimensions in front of x, or of size 1 in front of the rest of it, only repeat it.
-  auto own = x.sizes();
-  while (own.size() > 1 && own.front() == 1) own = own.slice(1);
-  const bool repeats =
-      own.size() <= shape.size() && own.equals(shape.slice(shape.size() - own.size()));
-  auto rows = repeats ? x : x.expand(shape);
-  if (row_stride(rows) < 0) rows = rows.contiguous();
-  return {rows, rows.data_ptr<float>(), rows.numel() / shape.back(), row_stride(rows)};
-}
-
-/// What a row's law gives: the sums, and `slopes` tensors of the broadcast shape.
-struct Rows {
-  at::Tensor sums;
-  variable_list slopes;
-};
-
-template <template <bool> class Law>
-Rows evaluate_rows(const variable_list& arguments, size_t slopes, bool with_slopes) {
-  std::vector<int64_t> shape;
-  for (const auto& a : arguments) shape = at::infer_size(shape, a.sizes());
-  const int64_t size = shape.back();
-  const auto options = arguments[0].options().requires_grad(false);
-  Rows out{at::empty(at::IntArrayRef(shape).slice(0, shape.size() - 1), options),
-           variable_list(slopes)};
-  for (auto& s : out.slopes) s = at::empty(shape, options);
-  if (size == 0 || out.sums.numel() == 0) {
-    out.sums.zero_();
-    return out;
-  }
-  std::vector<Operand> in;
-  for (const auto& a : arguments) in.push_back(operand(a, shape));
-  static const auto value = simd::Compiled<Law<false>>::template for_machine<const Row&>();
-  static const auto both = simd::Compiled<Law<true>>::template for_machine<const Row&>();
-  const auto run = with_slopes ? both : value;
-  auto* to = out.sums.data_ptr<float>();
-  at::parallel_for(0, out.sums.numel(), std::max<int64_t>(1, kGrain / size),
-                   [&](int64_t begin, int64_t end) {
-                     Row row{.size = size};
-                     for (int64_t r = begin; r < end; ++r) {
-                       for (size_t k = 0; k < in.size(); ++k) row.in[k] = in[k].row(r);
-                       for (size_t k = 0; k < slopes; ++k)
-                         row.slopes[k] = out.slopes[k].data_ptr<float>() + r * size;
-                       to[r] = static_cast<float>(run(row));
-                     }
-                   });
-  return out;
-}
 
 /// x l - log(1 + e^l) of (logits, x).
 struct BernoulliLogProb {
@@ -217,13 +157,14 @@ at::Tensor normal_kl_twin(const at::Tensor* a) {
 /// Each row of `slope` times its g, in place: nobody else has it.
 at::Tensor scale_rows(const at::Tensor& slope, const at::Tensor& incoming) {
   const auto g = incoming.contiguous();
-  const int64_t size = slope.size(-1);
+  const int64_t size = slope.size(-1), stride = row_stride(slope);
   const float* by = g.data_ptr<float>();
   float* rows = slope.data_ptr<float>();
-  at::parallel_for(0, g.numel(), std::max<int64_t>(1, 2 * kGrain / std::max<int64_t>(1, size)),
+  at::parallel_for(0, g.numel(),
+                   std::max<int64_t>(1, 2 * detail::kRowGrain / std::max<int64_t>(1, size)),
                    [&](int64_t begin, int64_t end) {
                      for (int64_t r = begin; r < end; ++r) {
-                       float* __restrict row = rows + r * size;
+                       float* __restrict row = rows + r * stride;
                        for (int64_t i = 0; i < size; ++i) row[i] *= by[r];
                      }
                    });
@@ -240,8 +181,7 @@ struct Slopes {
   static variable_list take(AutogradContext* context, const variable_list& arguments,
                             size_t count) {
     const auto found = context->saved_data.find("slopes");
-    if (found == context->saved_data.end())
-      return evaluate_rows<Law>(arguments, count, true).slopes;
+    if (found == context->saved_data.end()) return evaluate_rows<Law>(arguments, count, true).out;
     const auto slopes = found->second.toTensorVector();
     context->saved_data.erase(found);
     return slopes;
@@ -251,15 +191,17 @@ struct Slopes {
 struct BernoulliSum : torch::autograd::Function<BernoulliSum> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& logits,
                             const at::Tensor& x) {
+    const detail::BelowAutograd below;
     const auto rows = evaluate_rows<BernoulliRow>({logits, x}, 1, true);
     context->save_for_backward({logits, x});
-    Slopes<BernoulliRow>::keep(context, rows.slopes);
+    Slopes<BernoulliRow>::keep(context, rows.out);
     return rows.sums;
   }
   static variable_list backward(AutogradContext* context, const variable_list& incoming) {
     const auto saved = context->get_saved_variables();
     if (at::GradMode::is_enabled())
       return detail::through_twin(bernoulli_twin, saved, incoming[0], 1);
+    const detail::BelowAutograd below;
     const auto slopes = Slopes<BernoulliRow>::take(context, saved, 1);
     return {at::sum_to(scale_rows(slopes[0], incoming[0]), saved[0].sizes()), {}};
   }
@@ -268,16 +210,18 @@ struct BernoulliSum : torch::autograd::Function<BernoulliSum> {
 struct NormalSum : torch::autograd::Function<NormalSum> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& mu,
                             const at::Tensor& log_var) {
+    const detail::BelowAutograd below;
     const auto rows = evaluate_rows<NormalRow>({x, mu, log_var}, 2, true);
     context->save_for_backward({x, mu, log_var});
-    Slopes<NormalRow>::keep(context, rows.slopes);
+    Slopes<NormalRow>::keep(context, rows.out);
     return rows.sums;
   }
   static variable_list backward(AutogradContext* context, const variable_list& incoming) {
     const auto saved = context->get_saved_variables();
-    const unsigned wanted = detail::wanted_of(saved);
+    const unsigned wanted = detail::wanted_of(*context, saved);
     if (at::GradMode::is_enabled())
       return detail::through_twin(normal_twin, saved, incoming[0], wanted);
+    const detail::BelowAutograd below;
     const auto slopes = Slopes<NormalRow>::take(context, saved, 2);
     variable_list out(3);
     if ((wanted & 3U) != 0) {
@@ -294,16 +238,18 @@ struct NormalSum : torch::autograd::Function<NormalSum> {
 struct NormalKlSum : torch::autograd::Function<NormalKlSum> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& mu,
                             const at::Tensor& log_var) {
+    const detail::BelowAutograd below;
     const auto rows = evaluate_rows<NormalKlRow>({mu, log_var}, 2, true);
     context->save_for_backward({mu, log_var});
-    Slopes<NormalKlRow>::keep(context, rows.slopes);
+    Slopes<NormalKlRow>::keep(context, rows.out);
     return rows.sums;
   }
   static variable_list backward(AutogradContext* context, const variable_list& incoming) {
     const auto saved = context->get_saved_variables();
-    const unsigned wanted = detail::wanted_of(saved);
+    const unsigned wanted = detail::wanted_of(*context, saved);
     if (at::GradMode::is_enabled())
       return detail::through_twin(normal_kl_twin, saved, incoming[0], wanted);
+    const detail::BelowAutograd below;
     const auto slopes = Slopes<NormalKlRow>::take(context, saved, 2);
     variable_list out(2);
     for (size_t k = 0; k < 2; ++k)
@@ -318,16 +264,18 @@ at::Tensor normal_draw_twin(const at::Tensor* a) { return a[1] + (0.5 * a[2]).ex
 struct NormalDraw : torch::autograd::Function<NormalDraw> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& epsilon,
                             const at::Tensor& mu, const at::Tensor& log_var) {
+    const detail::BelowAutograd below;
     const auto rows = evaluate_rows<NormalDrawRow>({epsilon, mu, log_var}, 2, true);
     context->save_for_backward({epsilon, mu, log_var});
-    context->saved_data["along_log_var"] = rows.slopes[1];
-    return rows.slopes[0];
+    context->saved_data["along_log_var"] = rows.out[1];
+    return rows.out[0];
   }
   static variable_list backward(AutogradContext* context, const variable_list& incoming) {
     const auto saved = context->get_saved_variables();
-    const unsigned wanted = detail::wanted_of(saved);
+    const unsigned wanted = detail::wanted_of(*context, saved);
     if (at::GradMode::is_enabled())
       return detail::through_twin(normal_draw_twin, saved, incoming[0], wanted);
+    const detail::BelowAutograd below;
     variable_list out(3);
     if ((wanted & 2U) != 0) out[1] = at::sum_to(incoming[0], saved[1].sizes());
     if ((wanted & 4U) != 0)
@@ -381,7 +329,7 @@ at::Tensor normal_draw(const at::Tensor& epsilon, const at::Tensor& mu, const at
   const variable_list arguments = {epsilon, mu, log_var};
   if (!is_fusable(arguments)) return normal_draw_twin(arguments.data());
   if (wants_gradient({mu, log_var})) return NormalDraw::apply(epsilon, mu, log_var);
-  return evaluate_rows<NormalDrawRow>(arguments, 1, false).slopes[0];
+  return evaluate_rows<NormalDrawRow>(arguments, 1, false).out[0];
 }
 
 }  // namespace elbo

@@ -10,6 +10,7 @@
 
 #include "elbo/error.h"
 #include "elbo/kernels/gradient_sink.h"
+#include "kernels/detail/halves.h"
 #include "kernels/detail/product.h"
 #include "kernels/detail/simd.h"
 #include "kernels/detail/through_twin.h"
@@ -185,6 +186,7 @@ at::Tensor forward_of(const Factors& factors, const at::Tensor& bias, Activation
 struct Layer : torch::autograd::Function<Layer> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
                             const at::Tensor& bias, int64_t activation) {
+    const detail::BelowAutograd below;
     const auto factors = factors_of(x, weight);
     const auto y = forward_of(factors, bias, static_cast<Activation>(activation));
     context->saved_data["activation"] = activation;
@@ -196,7 +198,7 @@ struct Layer : torch::autograd::Function<Layer> {
     const auto activation = static_cast<Activation>(context->saved_data["activation"].toInt());
     const auto saved = context->get_saved_variables();
     const variable_list arguments = {saved[0], saved[1], saved[2]};
-    const unsigned wanted = detail::wanted_of(arguments);
+    const unsigned wanted = detail::wanted_of(*context, arguments);
     if (at::GradMode::is_enabled()) {
       auto out = detail::through_twin(
           [&](const at::Tensor* a) { return linear_twin(a[0], a[1], a[2], activation); }, arguments,
@@ -204,6 +206,7 @@ struct Layer : torch::autograd::Function<Layer> {
       out.emplace_back();  // the activation has none
       return out;
     }
+    const detail::BelowAutograd below;
     const auto found = gradients({saved[4], saved[5]}, {saved[1], saved[2]},
                                  incoming[0].contiguous(), saved[3], activation, wanted);
     return {found.x, found.weight, found.bias, {}};
@@ -225,15 +228,16 @@ bool are_side_by_side(const at::Tensor& a, const at::Tensor& b) {
 at::Tensor joined(const at::Tensor& first) {
   auto shape = first.sizes().vec();
   shape.front() *= 2;
-  return first.detach().as_strided(shape, first.strides());
+  return first.as_strided(shape, first.strides());
 }
 
-/// Along the last dimension.
+/// Along the last dimension; without a copy where they are the halves of one tensor's rows.
 at::Tensor beside_each_other(const at::Tensor& a, const at::Tensor& b) {
-  if (at::GradMode::is_enabled()) return at::cat({a, b}, -1);
   auto shape = a.sizes().vec();
   const int64_t size = shape.back();
   shape.back() = 2 * size;
+  if (at::GradMode::is_enabled()) return at::cat({a, b}, -1);
+  if (detail::are_halves(a, b)) return a.as_strided(shape, a.strides());
   const auto out = at::empty(shape, a.options());
   float* to = out.data_ptr<float>();
   int64_t offset = 0;
@@ -251,19 +255,20 @@ struct Pair : torch::autograd::Function<Pair> {
   static variable_list forward(AutogradContext* context, const at::Tensor& x,
                                const at::Tensor& first_weight, const at::Tensor& first_bias,
                                const at::Tensor& second_weight, const at::Tensor& second_bias) {
-    const int64_t out = first_weight.size(0);
+    const detail::BelowAutograd below;
     const auto weight = joined(first_weight), bias = joined(first_bias);
     const auto factors = factors_of(x, weight);
     const auto both = forward_of(factors, bias, Activation::kIdentity);
     context->save_for_backward({x, first_weight, first_bias, second_weight, second_bias, factors.x,
                                 factors.weight, weight, bias});
-    return {both.narrow(-1, 0, out), both.narrow(-1, out, out)};
+    const auto [first, second] = detail::halves(both);
+    return {first, second};
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& incoming) {
     const auto saved = context->get_saved_variables();
     const variable_list a(saved.begin(), saved.begin() + 5);
-    const unsigned wanted = detail::wanted_of(a);
+    const unsigned wanted = detail::wanted_of(*context, a);
     const auto whole = [&](const at::Tensor& g) {
       auto shape = a[0].sizes().vec();
       shape.back() = a[1].size(0);
@@ -278,6 +283,7 @@ struct Pair : torch::autograd::Function<Pair> {
                            -1);
           },
           a, g, wanted);
+    const detail::BelowAutograd below;
     const unsigned of_joined =
         (wanted & 1U) | ((wanted & 0b01010U) != 0 ? 2U : 0U) | ((wanted & 0b10100U) != 0 ? 4U : 0U);
     const int64_t out = a[1].size(0);

@@ -5,13 +5,9 @@
 #include <cmath>
 
 #include "elbo/error.h"
+#include "elbo/kernels/soft_floor.h"
 
 namespace elbo::nn {
-
-at::Tensor soft_floor(const at::Tensor& x, double floor) {
-  // softplus by log_sigmoid, exact for arguments of either sign
-  return floor - at::log_sigmoid(floor - x);
-}
 
 GaussianHead::GaussianHead(int64_t in, int64_t out, GaussianHeadOptions head,
                            const at::TensorOptions& options)

@@ -27,6 +27,12 @@ struct Condition final : Handler {
   std::map<std::string, at::Tensor> values;
 };
 
+struct Uncondition final : Handler {
+  void process(Site& site) const override {
+    if (site.observed) site.value.reset();
+  }
+};
+
 struct Enumerate final : Handler {
   void process(Site& site) const override {
     site.enumerated = !site.observed && !site.value.defined() && site.distribution->is_discrete();
@@ -54,6 +60,7 @@ Program replay(Program program, const Trace& source) {
 Program condition(Program program, std::map<std::string, at::Tensor> values) {
   return handled(std::move(program), Condition(std::move(values)));
 }
+Program uncondition(Program program) { return handled(std::move(program), Uncondition()); }
 Program enumerate(Program program) { return handled(std::move(program), Enumerate()); }
 Program block(Program program, std::function<bool(const Site&)> hide) {
   return handled(std::move(program), Block(std::move(hide)));

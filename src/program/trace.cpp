@@ -119,25 +119,6 @@ at::Tensor Trace::sample(const std::string& name, const Distribution& distributi
   Site site{.name = name,
             .distribution = expanded(name, distribution, batch_shape(), enumerated_sizes()),
             .in_plate = !plates_.empty()};
-  for (auto h = handlers_.rbegin(); h != handlers_.rend(); ++h) (*h)->process(site);
-  site.enumerated = site.enumerated && !site.value.defined();
-  if (site.enumerated) return enumerate(std::move(site));
-  if (!site.value.defined()) {
-    if (numel_before(site.distribution->batch_shape(), batch_shape().size()) > 1)
-      throw SiteError("Trace: site '" + name +
-                      "' is drawn from a law that depends on an enumerated one; expected it to be "
-                      "enumerated too, or observed");
-    Noise noise = noise_.site(name).particles(options_.num_particles);
-    if (!plates_.empty()) {
-      // One id a cell of [..., plate 1, plate 0], so that nested draws follow their rows too.
-      auto rows = plates_.front().rows;
-      for (size_t i = 1; i < plates_.size(); ++i)
-        rows = (rows * plates_[i].total + plates_[i].rows.unsqueeze(-1)).flatten();
-      noise = noise.rows(rows);
-    }
-    const bool pathwise = options_.requires_grad && site.distribution->has_rsample();
-    site.value = pathwise ? site.distribution->rsample(noise) : site.distribution->sample(noise);
-  }
   return finish(std::move(site));
 }
 
@@ -161,16 +142,37 @@ at::Tensor Trace::enumerate(Site&& site) {
 at::Tensor Trace::observe(const std::string& name, const Distribution& distribution,
                           const at::Tensor& x) {
   if (find(name) != nullptr) throw SiteError("Trace: site '" + name + "' is used twice");
+  if (!x.defined()) throw SiteError("Trace: site '" + name + "' observes no value");
   Site site{.name = name,
             .distribution = expanded(name, distribution, batch_shape(), enumerated_sizes()),
             .value = x,
             .observed = true,
             .in_plate = !plates_.empty()};
-  for (auto h = handlers_.rbegin(); h != handlers_.rend(); ++h) (*h)->process(site);
   return finish(std::move(site));
 }
 
+void Trace::draw(Site& site) const {
+  if (numel_before(site.distribution->batch_shape(), batch_shape().size()) > 1)
+    throw SiteError("Trace: site '" + site.name +
+                    "' is drawn from a law that depends on an enumerated one; expected it to be "
+                    "enumerated too, or observed");
+  Noise noise = noise_.site(site.name).particles(options_.num_particles);
+  if (!plates_.empty()) {
+    // One id a cell of [..., plate 1, plate 0], so that nested draws follow their rows too.
+    auto rows = plates_.front().rows;
+    for (size_t i = 1; i < plates_.size(); ++i)
+      rows = (rows * plates_[i].total + plates_[i].rows.unsqueeze(-1)).flatten();
+    noise = noise.rows(rows);
+  }
+  const bool pathwise = options_.requires_grad && site.distribution->has_rsample();
+  site.value = pathwise ? site.distribution->rsample(noise) : site.distribution->sample(noise);
+}
+
 at::Tensor Trace::finish(Site&& site) {
+  for (auto h = handlers_.rbegin(); h != handlers_.rend(); ++h) (*h)->process(site);
+  site.enumerated = site.enumerated && !site.value.defined();
+  if (site.enumerated) return enumerate(std::move(site));
+  if (!site.value.defined()) draw(site);
   check_value(site);
   auto value = site.value;
   if (!site.hidden) sites_.push_back(std::move(site));

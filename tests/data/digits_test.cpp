@@ -12,7 +12,7 @@
 namespace elbo::data {
 namespace {
 
-uint64_t fnv1a(const std::vector<std::byte>& bytes) {
+uint64_t fnv1a(const Bytes& bytes) {
   uint64_t hash = 0xcbf29ce484222325ULL;
   for (const std::byte b : bytes) hash = (hash ^ std::to_integer<uint64_t>(b)) * 0x100000001b3ULL;
   return hash;

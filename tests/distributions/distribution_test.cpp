@@ -90,6 +90,30 @@ TEST(Distribution, SaysWhatItCannotDo) {
   }
 }
 
+TEST(Distribution, NamesTheFirstOfSeveralBadParameters) {
+  const auto scale = at::tensor({1., 2., 3., 4., -5., 6., -7., 8., -9.}, at::kDouble).view({3, 3});
+  try {
+    (void)Normal(scalar(0), scale);
+    FAIL();
+  } catch (const DomainError& error) {
+    EXPECT_STREQ(error.what(), "Normal: scale must be > 0, got -5 at [1, 1]");
+  }
+}
+
+TEST(WithoutValidation, LetsBadParametersThroughToADensityThatIsNotFinite) {
+  const auto bad = at::tensor({1., -1.}, at::kDouble);
+  {
+    const WithoutValidation outer;
+    { const WithoutValidation inner; }
+    const auto density = Normal(scalar(0), bad).log_prob(scalar(0.5));
+    EXPECT_TRUE(density[0].isfinite().item<bool>());
+    EXPECT_FALSE(density[1].isfinite().item<bool>());
+    EXPECT_FALSE(Uniform(scalar(2), scalar(1)).log_prob(scalar(1.5)).isfinite().item<bool>());
+  }
+  EXPECT_THROW((void)Normal(scalar(0), bad), DomainError);
+  EXPECT_THROW((void)Uniform(scalar(2), scalar(1)), DomainError);
+}
+
 // What Independent computes of a row at once is the sum of its elements.
 TEST(Independent, SumsRowsInOnePassAsElementByElement) {
   for (const auto type : {at::kFloat, at::kDouble}) {

@@ -19,7 +19,8 @@ Estimate bound(int64_t k, int64_t rows) {
   const at::NoGradGuard no_grad;
   return estimate(ImportanceWeighted{k}(toy_model, toy_guide(kMean * one(), kScale * one()),
                                         batch_of(x), Noise(61))
-                      .rows.flatten());
+                      .rows()
+                      .flatten());
 }
 
 TEST(ImportanceWeightedStatistical, StaysBelowTheEvidenceAndRises) {

@@ -32,8 +32,8 @@ Draws draw(SgvbForm form, double x, double m, double s) {
   const auto loc = filled(m).requires_grad_(), scale = filled(s).requires_grad_();
   const auto bound =
       Sgvb{.form = form}(toy_model, toy_guide(loc, scale), batch_of(filled(x)), Noise(51));
-  bound.rows.sum().backward();
-  return {bound.rows.detach(), loc.grad(), scale.grad()};
+  bound.rows().sum().backward();
+  return {bound.rows().detach(), loc.grad(), scale.grad()};
 }
 
 struct Point {
@@ -101,7 +101,7 @@ TEST(SgvbStatistical, LSamplesDivideTheVariance) {
   const auto bound = Sgvb{.num_particles = 4}(
       toy_model, toy_guide(at::full({rows}, m, kDouble), at::full({rows}, s, kDouble)),
       batch_of(at::full({rows}, x, kDouble)), Noise(52));
-  const auto means = bound.rows.mean(0);
+  const auto means = bound.rows().mean(0);
   const double variance = s * s * (x - m) * (x - m) + 0.5 * std::pow(s, 4);
   expect_near(estimate(means), toy_elbo(x, m, s), "mean");
   expect_near(estimate_variance(means), variance / 4, "variance");
@@ -163,7 +163,7 @@ TEST(SgvbStatistical, ABottomUpGuideStaysUnbiased) {
   const auto batch = batch_of(filled(kX));
   for (const SgvbForm form : {SgvbForm::kA, SgvbForm::kB}) {
     const auto bound = Sgvb{.form = form}(two_layer_model, bottom_up_guide, batch, Noise(54));
-    expect_near(estimate(bound.rows), two_layer_elbo(), "two layers");
+    expect_near(estimate(bound.rows()), two_layer_elbo(), "two layers");
   }
   // Planted: the closed form at both sites, whose mean at z1 ignores that z2 follows z1.
   const Trace q = Trace::run(bottom_up_guide, batch, Noise(54));
@@ -186,7 +186,7 @@ TEST(SgvbStatistical, ATopDownGuideTakesClosedFormsWithoutBias) {
   const auto a = Sgvb{.form = SgvbForm::kA}(two_layer_model, top_down, batch, Noise(55));
   const auto b = Sgvb{.form = SgvbForm::kB}(two_layer_model, top_down, batch, Noise(56));
   // Independent noise: the variance of the difference is the sum.
-  expect_near(estimate(a.rows - b.rows), 0, "A - B");
+  expect_near(estimate(a.rows() - b.rows()), 0, "A - B");
   EXPECT_LT(estimate_variance(b.kl).mean, estimate_variance(a.kl).mean);
 }
 

@@ -102,7 +102,7 @@ TEST(Sgvb, EvidenceIsTheBoundPlusTheGap) {
   for (const SgvbForm form : {SgvbForm::kA, SgvbForm::kB}) {
     const Bound bound = Sgvb{.form = form, .num_particles = 4}(problem.model(), problem.guide(true),
                                                                problem.batch, Noise(1));
-    const auto elbo = bound.rows.mean(0);
+    const auto elbo = bound.rows().mean(0);
     EXPECT_LE((elbo + gap - evidence).abs().max().item<double>(), kExact);
     EXPECT_TRUE(gap.gt(0.01).all().item<bool>());
   }
@@ -141,11 +141,11 @@ TEST(Sgvb, ParticlesAreSingleDraws) {
   const auto eight =
       Sgvb{.num_particles = 8}(problem.model(), problem.guide(false), problem.batch, Noise(5));
   const auto single = Sgvb{}(problem.model(), problem.guide(false), problem.batch, Noise(5));
-  EXPECT_EQ(eight.rows.sizes(), at::IntArrayRef({8, 6}));
+  EXPECT_EQ(eight.rows().sizes(), at::IntArrayRef({8, 6}));
   EXPECT_EQ(eight.reconstruction.sizes(), at::IntArrayRef({8, 6}));
   EXPECT_EQ(eight.kl.sizes(), at::IntArrayRef({8, 6}));
-  EXPECT_TRUE(eight.rows[0].allclose(single.rows[0], 1e-14, 1e-14));
-  EXPECT_FALSE(eight.rows[1].allclose(single.rows[0]));
+  EXPECT_TRUE(eight.rows()[0].allclose(single.rows()[0], 1e-14, 1e-14));
+  EXPECT_FALSE(eight.rows()[1].allclose(single.rows()[0]));
 }
 
 TEST(Sgvb, OneDrawIsTheFormulaOfTheNoise) {
@@ -156,9 +156,9 @@ TEST(Sgvb, OneDrawIsTheFormulaOfTheNoise) {
   const double log_likelihood = log_normal(x, z, 1);
   const auto a = Sgvb{.form = SgvbForm::kA}(toy_model, guide, batch, Noise(3));
   const auto b = Sgvb{.form = SgvbForm::kB}(toy_model, guide, batch, Noise(3));
-  EXPECT_NEAR(a.rows.item<double>(), log_likelihood + log_normal(z, 0, 1) - log_normal(z, m, s * s),
-              1e-14);
-  EXPECT_NEAR(b.rows.item<double>(), log_likelihood - 0.5 * (s * s + m * m - 1 - 2 * std::log(s)),
+  EXPECT_NEAR(a.rows().item<double>(),
+              log_likelihood + log_normal(z, 0, 1) - log_normal(z, m, s * s), 1e-14);
+  EXPECT_NEAR(b.rows().item<double>(), log_likelihood - 0.5 * (s * s + m * m - 1 - 2 * std::log(s)),
               1e-14);
   EXPECT_NEAR(b.reconstruction.item<double>(), log_likelihood, 1e-14);
 }

@@ -21,7 +21,7 @@ TEST(EvaluateElbo, IsTheMeanOverRowsWhateverTheBatchSize) {
   const auto whole = evaluate_elbo(vae, source, options);
   const auto batch = source.range(0, 53, evaluation_noise(4));
   const auto rows =
-      options.estimator(vae.model(), vae.guide(), batch, evaluation_noise(4)).rows.mean(0);
+      options.estimator(vae.model(), vae.guide(), batch, evaluation_noise(4)).rows().mean(0);
   EXPECT_NEAR(whole.mean, rows.mean().item<double>(), 1e-12);
   EXPECT_NEAR(whole.standard_error, rows.std().item<double>() / std::sqrt(53.0), 1e-12);
   EXPECT_NEAR(whole.mean, whole.reconstruction - whole.kl, 1e-12);
@@ -29,6 +29,21 @@ TEST(EvaluateElbo, IsTheMeanOverRowsWhateverTheBatchSize) {
   const auto split = evaluate_elbo(vae, source, options);
   EXPECT_NEAR(split.mean, whole.mean, 1e-12);
   EXPECT_NEAR(split.standard_error, whole.standard_error, 1e-12);
+}
+
+TEST(EvaluateElbo, DrawVarianceIsThatOfTheMeanWithItsRowsHeldFixed) {
+  const Vae vae({.data_dim = 6, .latent_dim = 2, .hidden = {8}}, at::kDouble);
+  initialise_model(vae, nn::Init::kXavier, 1);
+  const data::BatchSource source(part(40), 1.0, data::Binarize::kNone, at::kDouble);
+  const EvaluateOptions options{.estimator = {.num_particles = 3}, .batch_size = 17, .seed = 4};
+  const auto noise = evaluation_noise(4);
+  const auto draws =
+      options.estimator(vae.model(), vae.guide(), source.range(0, 40, noise), noise).rows();
+  double expected = 0;  // of a sum of independent means of three draws
+  for (int64_t row = 0; row < 40; ++row)
+    expected += draws.select(1, row).var().item<double>() / 3 / (40.0 * 40.0);
+  EXPECT_NEAR(evaluate_elbo(vae, source, options).draw_variance, expected, 1e-12 * expected);
+  EXPECT_EQ(evaluate_elbo(vae, source).draw_variance, 0) << "one particle tells nothing";
 }
 
 TEST(EvaluateElbo, RefusesNoRows) {

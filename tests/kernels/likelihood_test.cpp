@@ -7,6 +7,7 @@
 
 #include <functional>
 
+#include "elbo/kernels/linear.h"
 #include "elbo/kernels/noise.h"
 
 namespace elbo {
@@ -73,6 +74,33 @@ TEST(Likelihood, BroadcastsOverParticlesAndTakesStrides) {
                      {normal({3, 7, 20}, 4), heads.narrow(1, 0, 20), heads.narrow(1, 20, 20)}, 3,
                      4e-6, "heads ");
   expect_like_double(kNormal, {x, normal({20}, 5), normal({1}, 6)}, 3, 1e-5, "vectors ");
+}
+
+// The slopes of a law of two arguments come as halves of one tensor, scaled row by row.
+TEST(Likelihood, GivesSlopesToTheLayersThatMadeItsArguments) {
+  for (const int64_t particles : {1, 3}) {
+    const auto features = normal({particles, 7, 11}, 1), x = normal({7, 30}, 2);
+    const auto both = 0.3 * normal({2, 30, 11}, 3);  // side by side
+    const auto bias = 0.1 * normal({2, 30}, 4);
+    const auto run = [&](at::ScalarType type, bool joined) {
+      const auto f = features.to(type).requires_grad_();
+      const auto w = both.to(type), b = bias.to(type);
+      const at::Tensor leaves[] = {w[0].detach().requires_grad_(), w[1].detach().requires_grad_(),
+                                   b[0].detach().requires_grad_(), b[1].detach().requires_grad_()};
+      auto [mu, log_var] = fused_linear_pair(f, leaves[0], leaves[2], leaves[1], leaves[3]);
+      if (!joined) mu = mu.clone(), log_var = log_var.clone();
+      const auto y = normal_log_prob_sum(x.to(type), mu, log_var);
+      return torch::autograd::grad({(y * y).sum()},
+                                   {f, leaves[0], leaves[1], leaves[2], leaves[3]});
+    };
+    const auto ours = run(at::kFloat, true), apart = run(at::kFloat, false);
+    const auto truth = run(at::kDouble, true);
+    for (size_t k = 0; k < truth.size(); ++k) {
+      const double scale = truth[k].abs().max().item<double>();
+      EXPECT_TRUE(ours[k].to(at::kDouble).allclose(truth[k], 1e-5, 1e-5 * scale)) << k;
+      EXPECT_TRUE(ours[k].equal(apart[k])) << k;
+    }
+  }
 }
 
 TEST(NormalDraw, AgreesWithFloat64) {

@@ -5,6 +5,7 @@
 #include <torch/csrc/autograd/autograd.h>
 
 #include "elbo/error.h"
+#include "elbo/kernels/gradient_sink.h"
 #include "elbo/kernels/noise.h"
 
 namespace elbo {
@@ -85,6 +86,27 @@ TEST(Linear, GivesNoGradientThatIsNotWanted) {
   const auto g = torch::autograd::grad({y.sum()}, {a.weight})[0];
   const auto twin = linear_twin(a.x.detach(), a.weight, a.bias.detach(), Activation::kTanh);
   EXPECT_TRUE(g.allclose(torch::autograd::grad({twin.sum()}, {a.weight})[0], 1e-5, 1e-6));
+}
+
+TEST(Linear, MakesNoWeightGradientsWhereOnlyThoseOfItsInputAreAskedFor) {
+  const auto values = normal({2 * (6 + 2)}, 1), gradients = at::zeros_like(values);
+  const auto weight = [&](int64_t k) {
+    return values.narrow(0, 6 * k, 6).view({2, 3}).requires_grad_();
+  };
+  const auto bias = [&](int64_t k) { return values.narrow(0, 12 + 2 * k, 2).requires_grad_(); };
+  const at::Tensor w[] = {weight(0), weight(1)}, b[] = {bias(0), bias(1)};
+  const auto x = normal({5, 3}, 2).requires_grad_();
+  const std::vector<int64_t> begins = {0, 6, 12, 14, 16};
+  const auto written = [&](const std::vector<at::Tensor>& wanted) {
+    const GradientSink sink(values, gradients, begins);
+    const auto y = fused_linear(x, w[0], b[0], Activation::kTanh).sum();
+    const auto both = fused_linear_pair(x, w[0], b[0], w[1], b[1]);
+    (void)torch::autograd::grad({y + both.first.sum() + both.second.sum()}, wanted, {},
+                                c10::nullopt, false, /*allow_unused=*/true);
+    return std::vector<bool>{sink.written(0), sink.written(1), sink.written(2), sink.written(3)};
+  };
+  EXPECT_EQ(written({x}), (std::vector<bool>{false, false, false, false}));
+  EXPECT_NE(written({x, w[0], w[1], b[0], b[1]}), (std::vector<bool>{false, false, false, false}));
 }
 
 at::Tensor rounded(const at::Tensor& x) { return x.detach().to(at::kBFloat16).to(at::kFloat); }

@@ -30,7 +30,7 @@ TEST_P(EveryVae, BoundIsReconstructionLessKlAndLearns) {
   const auto batch = grey_batch(20, 6);
   const Noise noise(2);
   const Bound bound = Sgvb{.num_particles = 3}(vae.model(), vae.guide(), batch, noise);
-  ASSERT_EQ(bound.rows.sizes(), at::IntArrayRef({3, 20}));
+  ASSERT_EQ(bound.rows().sizes(), at::IntArrayRef({3, 20}));
 
   // The terms again, from encoder and decoder alone.
   const auto q = vae.encode(batch["x"]);
@@ -39,7 +39,7 @@ TEST_P(EveryVae, BoundIsReconstructionLessKlAndLearns) {
   const auto kl = kl_divergence(q, Normal::standard({2}, kDouble).to_event(1));
   EXPECT_TRUE(at::allclose(bound.reconstruction, reconstruction, 1e-13, 1e-13));
   EXPECT_TRUE(at::allclose(bound.kl[0], kl, 1e-13, 1e-13));
-  EXPECT_TRUE(at::allclose(bound.rows, reconstruction - kl, 1e-13, 1e-13));
+  EXPECT_TRUE(at::allclose(bound.rows(), reconstruction - kl, 1e-13, 1e-13));
 
   FlatParameters parameters(vae.parameters());
   Aevb learner(vae.model(), vae.guide(), parameters, make_optimizer("adam", parameters, 0.01));

@@ -65,5 +65,39 @@ TEST(ReconstructionPairs, OriginalsAboveReconstructions) {
   EXPECT_THROW((void)reconstruction_pairs_png(originals, originals.slice(0, 0, 2), 2), ShapeError);
 }
 
+TEST(ImagePanels, StandSideBySideAtAboutOneHeight) {
+  const at::Tensor small = at::full({4, 28, 28}, 10, at::kByte);
+  const at::Tensor large = at::full({100, 28, 20}, 200, at::kByte);
+  const Pixels out = decode_png(image_panels_png({{"small", small, 2}, {"large", large, 10}}));
+  ASSERT_EQ(out.channels, 3);
+  struct Box {
+    int64_t left = 1 << 20, right = -1, top = 1 << 20, bottom = -1, count = 0;
+  };
+  const auto box_of = [&](int grey) {
+    Box box;
+    for (int64_t y = 40; y < out.height; ++y)  // below the titles
+      for (int64_t x = 0; x < out.width; ++x) {
+        const uint8_t* p = &out.values[static_cast<size_t>((y * out.width + x) * 3)];
+        if (p[0] != grey || p[1] != grey || p[2] != grey) continue;
+        box.left = std::min(box.left, x), box.right = std::max(box.right, x);
+        box.top = std::min(box.top, y), box.bottom = std::max(box.bottom, y);
+        ++box.count;
+      }
+    return box;
+  };
+  const Box a = box_of(10), b = box_of(200);
+  EXPECT_EQ(a.count, 840 * 840) << "2 x 2 of 28 pixels, 15-fold";
+  EXPECT_EQ(b.count, 840 * 600) << "10 x 10 of 28 x 20 pixels, threefold";
+  EXPECT_EQ(a.top, b.top);
+  EXPECT_EQ(a.bottom, b.bottom);
+  EXPECT_LT(a.right, b.left);
+}
+
+TEST(ImagePanels, Refuses) {
+  EXPECT_THROW((void)image_panels_png({}), ShapeError);
+  EXPECT_THROW((void)image_panels_png({{"flat", at::zeros({2, 4})}}), ShapeError);
+  EXPECT_THROW((void)image_panels_png({{"none", at::zeros({1, 4, 4}), 0}}), DomainError);
+}
+
 }  // namespace
 }  // namespace elbo::plotting

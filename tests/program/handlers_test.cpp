@@ -87,6 +87,24 @@ TEST(Condition, InnerProgramsSeeASiteFirst) {
   EXPECT_TRUE(run(replay(inner, source), 2).at("z").value.eq(0).all().item<bool>());
 }
 
+TEST(Uncondition, DrawsWhatIsObserved) {
+  const Trace drawn = run(uncondition(chain), 1);
+  EXPECT_EQ(drawn.at("x").value.sizes(), at::IntArrayRef({2, 4}));
+  EXPECT_TRUE(drawn.at("x").observed);
+  EXPECT_TRUE(drawn.at("y").value.equal(run(chain, 1).at("y").value)) << "the rest is as it was";
+  // x = y + e, with the noise that a latent site of this name would have had.
+  const auto e = Noise(1).site("x").particles(2).draws(4).normal({2, 4}, kDouble);
+  EXPECT_TRUE(drawn.at("x").value.allclose(drawn.at("y").value + e, 1e-14, 1e-14));
+}
+
+TEST(Uncondition, ActsBeforeWhatIsAroundIt) {
+  const auto value = at::full({4}, 9.0, kDouble);
+  const Trace outer = run(condition(uncondition(chain), {{"x", value}}), 1);
+  EXPECT_TRUE(outer.at("x").value.equal(value));
+  EXPECT_TRUE(
+      run(uncondition(condition(chain, {{"z", value}})), 1).at("z").value.ne(9).all().item<bool>());
+}
+
 TEST(Block, RunsButDoesNotRecord) {
   const Trace trace = run(block(chain, [](const Site& site) { return site.name == "z"; }), 1);
   EXPECT_EQ(trace.find("z"), nullptr);

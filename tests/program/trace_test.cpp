@@ -185,5 +185,10 @@ TEST(Trace, DrawsPathwiseOnlyWhenAsked) {
   EXPECT_FALSE(with.sample("y", Bernoulli(at::full({}, 0.5, kDouble))).requires_grad());
 }
 
+TEST(Trace, RejectsAnObservationWithoutAValue) {
+  Trace trace(Noise(1));
+  EXPECT_THROW((void)trace.observe("x", Normal::standard({}, kDouble), {}), SiteError);
+}
+
 }  // namespace
 }  // namespace elbo

@@ -19,22 +19,42 @@ std::string duration(double seconds) {
 
 ProgressBar::ProgressBar() : terminal_(isatty(STDERR_FILENO)), start_(Clock::now()), last_() {}
 
-void ProgressBar::update(const Progress& p) {
+bool ProgressBar::due(bool last) {
   const auto now = Clock::now();
+  const std::chrono::duration<double> since = now - last_;
+  if (since.count() < (terminal_ ? 0.1 : 5.0) && !last) return false;
+  last_ = now;
+  return true;
+}
+
+double ProgressBar::seconds_spent() const {
+  return std::chrono::duration<double>(Clock::now() - start_).count();
+}
+
+void ProgressBar::update(const Progress& p, const std::string& label) {
   if (first_samples_ < 0) {  // a resumed run's rate counts from here
     first_samples_ = p.samples;
-    start_ = now;
+    start_ = Clock::now();
   }
-  const std::chrono::duration<double> since = now - last_, spent = now - start_;
-  if (since.count() < (terminal_ ? 0.1 : 5.0) && p.samples < p.total_samples) return;
-  last_ = now;
-  const double rate =
-      spent.count() > 0 ? static_cast<double>(p.samples - first_samples_) / spent.count() : 0;
+  if (!due(p.samples >= p.total_samples)) return;
+  const double spent = seconds_spent();
+  const double rate = spent > 0 ? static_cast<double>(p.samples - first_samples_) / spent : 0;
   const double left = rate > 0 ? static_cast<double>(p.total_samples - p.samples) / rate : 0;
   const double done = static_cast<double>(p.samples) / static_cast<double>(p.total_samples);
-  const std::string figures =
-      fmt::format("{:3.0f} %  epoch {}  bound {:.2f}  {:.0f} samples/s  {} left", 100 * done,
-                  p.epoch, p.elbo, rate, duration(left));
+  write(done,
+        fmt::format("{:3.0f} %  {}{}epoch {}  bound {:.2f}  {:.0f} samples/s  {} left", 100 * done,
+                    label, label.empty() ? "" : "  ", p.epoch, p.elbo, rate, duration(left)));
+}
+
+void ProgressBar::update(int64_t done, int64_t total, const std::string& things) {
+  const double spent = seconds_spent();
+  if (spent < 2 || done == 0 || !due(false)) return;
+  const double share = static_cast<double>(done) / static_cast<double>(total);
+  write(share, fmt::format("{:3.0f} %  {} of {} {}  {} left", 100 * share, done, total, things,
+                           duration(spent * (1 - share) / share)));
+}
+
+void ProgressBar::write(double done, const std::string& figures) {
   if (!terminal_) {
     fmt::print(stderr, "{}\n", figures);
     return;

@@ -9,6 +9,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "elbo/data/bytes.h"
 #include "elbo/error.h"
 
 namespace elbo::data {
@@ -45,7 +46,7 @@ constexpr DType dtype_of() {
 struct Array {
   std::vector<int64_t> shape;
   DType dtype = DType::kUInt8;
-  std::vector<std::byte> bytes;
+  Bytes bytes;
 
   /// Product of the shape; 1 for no dimensions.
   [[nodiscard]] int64_t numel() const;

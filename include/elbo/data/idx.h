@@ -4,7 +4,6 @@
 #include <cstddef>
 #include <span>
 #include <string_view>
-#include <vector>
 
 #include "elbo/data/array.h"
 
@@ -15,12 +14,10 @@ namespace elbo::data {
 
 /// Reads uint8 (0x08), int32 (0x0C), float32 (0x0D) or float64 (0x0E), stored big-endian.
 ///
-/// Nothing is allocated before the declared size is compared with the bytes present.
+/// The array keeps the bytes it is given. Nothing is allocated before the declared size is compared
+/// with the bytes present.
 /// **Throws** DataError, beginning with `name`, for a bad magic number, an element type not listed,
 /// an overflowing shape, a truncated file, or bytes left over.
-[[nodiscard]] Array parse_idx(std::span<const std::byte> bytes, std::string_view name);
-
-/// The same, reusing the buffer, so that a file is held in memory once.
-[[nodiscard]] Array parse_idx(std::vector<std::byte>&& bytes, std::string_view name);
+[[nodiscard]] Array parse_idx(Bytes bytes, std::string_view name);
 
 }  // namespace elbo::data

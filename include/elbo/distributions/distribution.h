@@ -20,6 +20,20 @@ using DistributionPtr = std::shared_ptr<const Distribution>;
 /// Whether a constructor checks its parameters' values (shapes are always checked).
 enum class Validate : bool { kNo = false, kYes = true };
 
+/// While it lives, the laws and bijections made on this thread do not check their parameters'
+/// values, whatever they are told. Where a parameter is wrong the density is NaN or -inf: so a
+/// sampler that tries points far out loses that point, and not the run.
+class WithoutValidation {
+ public:
+  WithoutValidation();
+  WithoutValidation(const WithoutValidation&) = delete;
+  WithoutValidation& operator=(const WithoutValidation&) = delete;
+  ~WithoutValidation();
+
+ private:
+  bool before_;
+};
+
 /// A probability law over events of shape E, for a batch of parameters of shape B.
 ///
 /// **Shapes** `sample(noise, S)` and `rsample(noise, S)` give S + B + E; `log_prob(x)` takes

@@ -12,12 +12,14 @@ namespace elbo {
 /// The terms of a bound, in nats. What lies inside the plate is kept a row; global sites (weights
 /// as latent variables: FVB) apart, for they count once and not N/M times.
 struct Bound {
-  at::Tensor rows{};            ///< [L, M]: the bound of each particle and row
   at::Tensor reconstruction{};  ///< [L, M]: log p(x | z)
   at::Tensor kl{};              ///< [L, M]: closed form, or its one-sample estimate log q - log p
+  at::Tensor combined{};        ///< [1 or L, M]: where it is another function of them; or undefined
   at::Tensor global{};          ///< [L, 1], or undefined without global sites
   int64_t total = 0;            ///< N
 
+  /// [1 or L, M]: the bound of each particle and row, reconstruction - kl unless `combined`.
+  [[nodiscard]] at::Tensor rows() const;
   /// (1/M) sum of rows + (1/N) global, averaged over particles: a scalar, differentiable.
   [[nodiscard]] at::Tensor per_datum() const;
   /// N/M sum of rows + global (AEVB eq 8): the full-data bound's unbiased estimate.

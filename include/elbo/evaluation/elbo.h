@@ -14,6 +14,9 @@ struct Evaluation {
   double reconstruction = 0;
   double kl = 0;
   int64_t rows = 0;
+  /// Of `mean`, over the draws of z with the rows held fixed: by how much another seed may change
+  /// it. 0, unknown, with one particle.
+  double draw_variance = 0;
 };
 
 struct EvaluateOptions {

@@ -16,6 +16,8 @@ enum class Update {
 
 struct AevbOptions {
   Estimator estimator = Sgvb{};
+  /// What the estimator keeps from step to step (a baseline's, say), to be saved with the rest.
+  std::map<std::string, at::Tensor> estimator_state = {};
   Update update = Update::kJoint;
   /// Precision of the Gaussian prior on all weights and biases (AEVB 5: 1); 0 for none.
   double weight_prior = 0;
@@ -42,6 +44,14 @@ class Aevb final : public Learner {
   /// Moves a segment; gives (1/N) log p of its weights as they were.
   double ascend(const Segment& segment, int64_t total);
 
+  /// The gradient of each of some terms, all alike: the same tensor from step to step, for sizes
+  /// seldom change.
+  struct Seed {
+    at::Tensor tensor{};
+    double each = 0;
+    const at::Tensor& of(const at::Tensor& terms, double value);
+  };
+  Seed combined_seed_, reconstruction_seed_, kl_seed_, global_seed_;
   Program model_, guide_;
   FlatParameters parameters_;
   std::unique_ptr<Optimizer> optimizer_;

@@ -9,14 +9,11 @@
 
 namespace elbo::nn {
 
-/// Smooth lower bound: floor + softplus(x - floor), whose gradient never vanishes.
-[[nodiscard]] at::Tensor soft_floor(const at::Tensor& x, double floor);
-
 /// What the mean and the variance of a Gaussian head are.
 struct GaussianHeadOptions {
   Activation mean = Activation::kIdentity;  ///< kTanh: UT's encoder; kSigmoid: Frey Face
   bool unit_variance = false;               ///< TT: no log-variance head
-  double sigma_min = 0;                     ///< smooth lower bound of sigma; 0 for none
+  double sigma_min = 0;                     ///< soft_floor of sigma; 0 for none
 };
 
 /// Features to a diagonal Normal over `out` dimensions (AEVB C.2): mu and log sigma^2, each linear

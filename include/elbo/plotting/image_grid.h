@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <vector>
 
 namespace elbo::plotting {
@@ -27,5 +28,17 @@ struct GridOptions {
 [[nodiscard]] std::vector<std::byte> reconstruction_pairs_png(const at::Tensor& originals,
                                                               const at::Tensor& reconstructions,
                                                               int64_t columns);
+
+/// One of several grids in a picture.
+struct ImagePanel {
+  std::string title;
+  at::Tensor images;  ///< as for `image_grid_png`
+  int64_t columns = 10;
+};
+
+/// Grids side by side, each under its title; an 8-bit RGB PNG. Small images are enlarged by whole
+/// factors, so that the panels come out of about one height.
+/// Shapes, ranges and errors as above; ShapeError where there is no panel.
+[[nodiscard]] std::vector<std::byte> image_panels_png(const std::vector<ImagePanel>& panels);
 
 }  // namespace elbo::plotting

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,8 @@ struct Series {
   std::string name;
   std::vector<double> x;
   std::vector<double> y;
+  int colour = -1;  ///< which of the palette's seven; -1: by its place among the series
+  bool dashed = false;
 };
 
 struct ChartOptions {
@@ -25,6 +28,8 @@ struct ChartOptions {
   /// flatten the rest; 0 shows everything.
   double y_quantile_low = 0.05;
   int pixel_ratio = 2;
+  /// Where the axes begin, whatever lies before or below; not used where all points do.
+  std::optional<double> x_from = {}, y_from = {};
 };
 
 /// An 8-bit RGB PNG of the chart on white, in colours that colour-blind readers can tell apart.

@@ -16,6 +16,10 @@ namespace elbo {
 /// Sites named in `values` become observed, with these values.
 [[nodiscard]] Program condition(Program program, std::map<std::string, at::Tensor> values);
 
+/// Sites that observe draw their value instead, as `sample` would: a draw of the joint p(x, z), for
+/// the sleep phase or simulated data. They stay `observed`, which tells x from z.
+[[nodiscard]] Program uncondition(Program program);
+
 /// Latent sites with finitely many values take all of them at once, each along a dimension of its
 /// own; see `posterior` and `log_marginal` for the sums over them.
 [[nodiscard]] Program enumerate(Program program);

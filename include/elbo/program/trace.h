@@ -35,6 +35,8 @@ struct Site {
   [[nodiscard]] at::Tensor log_prob() const;
 };
 
+/// Changes a site before it draws: may set `value`, `observed` or `hidden`. A site left without a
+/// value draws one.
 /// Changes a site before it draws: may set `value`, `observed`, `hidden` or `enumerated`.
 class Handler {
  public:
@@ -81,7 +83,8 @@ class Trace {
 
   /// A latent variable: draws it, or takes the value a handler gives.
   at::Tensor sample(const std::string& name, const Distribution& distribution);
-  /// A known value: x of shape [plates..., event] or [particles, plates..., event].
+  /// A known value: x of shape [plates..., event] or [particles, plates..., event]. SiteError for
+  /// an undefined one.
   at::Tensor observe(const std::string& name, const Distribution& distribution,
                      const at::Tensor& x);
 
@@ -108,6 +111,7 @@ class Trace {
     int64_t total;
   };
   [[nodiscard]] std::vector<int64_t> batch_shape() const;
+  void draw(Site& site) const;
   /// Of enumerated sites, in their order.
   [[nodiscard]] std::vector<int64_t> enumerated_sizes() const;
   at::Tensor enumerate(Site&& site);

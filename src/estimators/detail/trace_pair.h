@@ -11,22 +11,30 @@
 
 namespace elbo::detail {
 
+enum class Draws {
+  kPathwise,  ///< the gradient flows through them
+  kDetached,  ///< of any law; the gradient takes them as constants
+};
+
 /// A guide's trace and the model's, replayed at its draws.
 struct TracePair {
   /// **Throws** SiteError, in the name of `estimator`, unless the two have the same latent sites
-  /// and every one of the guide can be reparameterised.
+  /// and, for pathwise draws, every one of the guide can be reparameterised.
   TracePair(const std::string& estimator, const Program& model, const Program& guide,
-            const Batch& batch, const Noise& noise, int64_t num_particles)
-      : guide(Trace::run(guide, batch, noise, {.num_particles = num_particles})),
+            const Batch& batch, const Noise& noise, int64_t num_particles,
+            Draws draws = Draws::kPathwise)
+      : guide(Trace::run(
+            guide, batch, noise,
+            {.num_particles = num_particles, .requires_grad = draws == Draws::kPathwise})),
         model(Trace::run(replay(model, this->guide), batch, noise,
                          {.num_particles = num_particles})) {
-    check(estimator + ": ");
+    check(estimator + ": ", draws);
   }
 
   Trace guide, model;
 
  private:
-  void check(const std::string& estimator) const {
+  void check(const std::string& estimator, Draws draws) const {
     for (const Site& q : guide.sites()) {
       if (q.observed) continue;
       const Site* p = model.find(q.name);
@@ -36,7 +44,7 @@ struct TracePair {
       if (p->distribution->event_shape() != q.distribution->event_shape())
         throw ShapeError(estimator + "site '" + q.name +
                          "' has different event shapes in model and guide");
-      if (!q.distribution->has_rsample())
+      if (draws == Draws::kPathwise && !q.distribution->has_rsample())
         throw SiteError(site + " (" + q.distribution->name() +
                         ") has no reparameterised sampler; expected one with rsample");
     }

@@ -50,27 +50,43 @@ struct Compiled {
   }
 };
 
+/// What the float e^x has in common: n and p with e^x = 2^n p, for |x| < 2^22.
+struct Exponential {
+  int32_t n;
+  float p;
+  ELBO_INLINE explicit Exponential(float x) {
+    constexpr float kShift = 0x1.8p23F;  // adding it rounds to a whole number
+    const float shifted = x * 0x1.715476p0F + kShift;
+    const float whole = shifted - kShift;
+    const float r = (x - whole * 0x1.62e4p-1F) - whole * 0x1.7f7d1cp-20F;
+    // Taylor's terms, the last adjusted for |r| <= log(2) / 2
+    p = r * 1.9875691500e-4F + 1.3981999507e-3F;
+    p = p * r + 8.3334519073e-3F;
+    p = p * r + 4.1665795894e-2F;
+    p = p * r + 1.6666665459e-1F;
+    p = p * r + 5.0000001201e-1F;
+    p = p * r * r + r + 1.0F;
+    n = std::bit_cast<int32_t>(shifted) - 0x4b400000;
+  }
+};
+
 /// e^x to 2 units in the last place; 0 below -87.3, inf above 88.7.
 ELBO_INLINE float exp(float x) {
-  constexpr float kShift = 0x1.8p23F;  // adding it rounds to a whole number
   const float above = x < -87.3F ? -87.3F : x;
-  const float held = above > 88.8F ? 88.8F : above;
-  const float shifted = held * 0x1.715476p0F + kShift;
-  const float n = shifted - kShift;
-  const float r = (held - n * 0x1.62e4p-1F) - n * 0x1.7f7d1cp-20F;
-  // Taylor's terms, the last adjusted for |r| <= log(2) / 2
-  float p = r * 1.9875691500e-4F + 1.3981999507e-3F;
-  p = p * r + 8.3334519073e-3F;
-  p = p * r + 4.1665795894e-2F;
-  p = p * r + 1.6666665459e-1F;
-  p = p * r + 5.0000001201e-1F;
-  p = p * r * r + r + 1.0F;
+  const Exponential e(above > 88.8F ? 88.8F : above);
   // 2^n in two steps, since 2^128 has no float.
-  const int32_t whole = std::bit_cast<int32_t>(shifted) - 0x4b400000;
-  const int32_t half = whole >> 1;
-  const float y = p * std::bit_cast<float>((half + 127) << 23) *
-                  std::bit_cast<float>((whole - half + 127) << 23);
+  const int32_t half = e.n >> 1;
+  const float y = e.p * std::bit_cast<float>((half + 127) << 23) *
+                  std::bit_cast<float>((e.n - half + 127) << 23);
   return x < -87.3F ? 0.0F : y;
+}
+
+/// e^-|x|, but 1.2e-38 where that is less.
+ELBO_INLINE float exp_minus_abs(float x) {
+  const auto sign = std::bit_cast<uint32_t>(x) | 0x80000000U;
+  const float down = std::bit_cast<float>(sign);
+  const Exponential e(down < -87.3F ? -87.3F : down);
+  return e.p * std::bit_cast<float>((e.n + 127) << 23);
 }
 
 }  // namespace elbo::simd

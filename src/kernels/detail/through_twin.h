@@ -10,6 +10,10 @@
 
 namespace elbo::detail {
 
+/// While it lives, tensor operations skip autograd's layers: for the inside of a node, where the
+/// many small ones are told apart by how far they must be dispatched.
+using BelowAutograd = at::AutoDispatchBelowADInplaceOrView;
+
 /// The gradients of `twin` along the arguments of the bits of `wanted`, with a graph; undefined
 /// for the others.
 template <class Twin>
@@ -27,11 +31,13 @@ std::vector<at::Tensor> through_twin(const Twin& twin, const std::vector<at::Ten
   return out;
 }
 
-/// Which of them want gradients, as bits.
-inline unsigned wanted_of(const std::vector<at::Tensor>& arguments) {
+/// Which of the node's first tensors, `arguments` of its forward, this backward pass wants the
+/// gradients of, as bits: not those of weights when only the gradient of an input is asked for.
+inline unsigned wanted_of(const torch::autograd::AutogradContext& context,
+                          const std::vector<at::Tensor>& arguments) {
   unsigned wanted = 0;
   for (size_t k = 0; k < arguments.size(); ++k)
-    if (arguments[k].requires_grad()) wanted |= 1U << k;
+    if (arguments[k].requires_grad() && context.needs_input_grad(k)) wanted |= 1U << k;
   return wanted;
 }
 
@@ -51,7 +57,7 @@ struct FormulaFunction : torch::autograd::Function<FormulaFunction<F, kValues, k
                                           const std::vector<at::Tensor>& incoming) {
     const auto& formula = *reinterpret_cast<const F*>(context->saved_data["formula"].toInt());
     const auto arguments = context->get_saved_variables();
-    const unsigned wanted = wanted_of(arguments);
+    const unsigned wanted = wanted_of(*context, arguments);
     auto found = at::GradMode::is_enabled()
                      ? through_twin(formula.twin, arguments, incoming[0], wanted)
                      : kGradients(formula, arguments, incoming[0], wanted);

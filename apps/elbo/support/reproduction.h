@@ -1,0 +1,78 @@
+// The paper's figures as lists of curves, and the training of one curve (AEVB 5).
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "elbo/data/data_set.h"
+#include "elbo/evaluation/learning_curve.h"
+#include "elbo/training/trainer.h"
+#include "support/loaded_run.h"
+
+namespace elbo::cli {
+
+/// One training of a figure.
+struct Curve {
+  std::string data;  ///< "mnist", "frey" (test rows at random) or "frey-last" (the last 400 frames)
+  int64_t latent = 0;
+  std::string learner;  ///< as --learner
+
+  [[nodiscard]] std::string setting() const;  ///< "mnist-3": what its learners have in common
+  [[nodiscard]] std::string name() const;     ///< "mnist-3-aevb"
+};
+
+/// "figure2", "figure4" or "figure5"; ConfigError otherwise.
+[[nodiscard]] std::vector<Curve> curves_of(const std::string& figure);
+
+/// Those of `curves` whose name or setting is among `only` ("mnist-3,frey-2-aevb"); all where it is
+/// empty. ConfigError for a word that selects none.
+[[nodiscard]] std::vector<Curve> select(const std::vector<Curve>& curves, const std::string& only);
+
+struct ReproduceOptions {
+  std::filesystem::path out;
+  int64_t budget = 10'000'000;  ///< samples evaluated, rounded up to whole epochs
+  uint64_t seed = 0;
+  int64_t threads = 0;
+};
+
+/// Data, directories and training of the curves of a figure.
+class Reproduction {
+ public:
+  explicit Reproduction(ReproduceOptions options) : options_(std::move(options)) {}
+
+  /// The rows of a curve, split, loaded at the first call. Throws as `data::load`.
+  const data::DataSet& data(const Curve& curve);
+  /// RUNS/NAME below --out.
+  [[nodiscard]] std::filesystem::path directory(const Curve& curve) const;
+  /// What has been recorded of it so far; empty before it was begun.
+  [[nodiscard]] LearningCurve recorded(const Curve& curve) const;
+  [[nodiscard]] bool begun(const Curve& curve) const { return !recorded(curve).empty(); }
+  /// Samples at which it is finished.
+  int64_t target(const Curve& curve);
+  /// True where the budget is used up and the weights are saved.
+  bool finished(const Curve& curve);
+  /// Throws ConfigError where the curve's directory holds a run of other settings or data.
+  void check(const Curve& curve);
+
+  struct Hooks {
+    std::function<void(const Progress&)> on_step;
+    std::function<bool()> should_stop;
+    std::function<void(const std::string&)> say;  ///< a line for people
+  };
+  /// Begins the curve, or goes on with it; its points are written to `curve.csv` as they are
+  /// reached. Throws NumericError where it diverges.
+  Outcome run(const Curve& curve, const Hooks& hooks);
+
+ private:
+  [[nodiscard]] Settings settings(const Curve& curve);
+  [[nodiscard]] nlohmann::json description(const Curve& curve, const Settings& settings);
+  LoadedRun open_or_create(const Curve& curve, bool* created);
+
+  ReproduceOptions options_;
+  std::map<std::string, data::DataSet> sets_;
+};
+
+}  // namespace elbo::cli

@@ -1,0 +1,111 @@
+// Passes over rows of float32: a number for each row, and numbers for each of its elements.
+#pragma once
+
+#include <ATen/ATen.h>
+#include <ATen/ExpandUtils.h>
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <tuple>
+#include <vector>
+
+#include "kernels/detail/halves.h"
+#include "kernels/detail/simd.h"
+
+namespace elbo::detail {
+
+constexpr int64_t kRowGrain = 8192;  // elements
+
+/// A row's arguments, and where what it makes goes: with kSlopes, its slopes too. The two outputs
+/// of a law with kHalves are halves of one tensor, which the layer that gave both arguments takes
+/// as it is.
+struct Row {
+  const float* in[3] = {};
+  float* out[2] = {};
+  int64_t size = 0;
+  float constant = 0;
+};
+
+/// An argument as rows, each contiguous; row r of the whole is row r % count of it.
+struct Operand {
+  at::Tensor owner;
+  const float* data = nullptr;
+  int64_t count = 1, stride = 0;
+  [[nodiscard]] const float* row(int64_t r) const { return data + r % count * stride; }
+};
+
+/// The distance from row to row, where they lie evenly and without gaps in themselves; else -1.
+inline int64_t row_stride(const at::Tensor& x) {
+  if (x.is_contiguous()) return x.size(-1);
+  if (x.stride(-1) != 1) return -1;
+  int64_t stride = -1, next = 0;
+  for (int64_t d = x.dim() - 2; d >= 0; --d) {
+    if (x.size(d) == 1) continue;
+    if (stride < 0)
+      stride = next = x.stride(d);
+    else if (x.stride(d) != next)
+      return -1;
+    next *= x.size(d);
+  }
+  return stride;
+}
+
+inline Operand operand(const at::Tensor& x, at::IntArrayRef shape) {
+  // The dimensions in front of x, or of size 1 in front of the rest of it, only repeat it.
+  auto own = x.sizes();
+  while (own.size() > 1 && own.front() == 1) own = own.slice(1);
+  const bool repeats =
+      own.size() <= shape.size() && own.equals(shape.slice(shape.size() - own.size()));
+  auto rows = repeats ? x : x.expand(shape);
+  if (row_stride(rows) < 0) rows = rows.contiguous();
+  return {rows, rows.data_ptr<float>(), rows.numel() / shape.back(), row_stride(rows)};
+}
+
+/// What the rows gave: the sums, and what was written, of the broadcast shape.
+struct Rows {
+  at::Tensor sums;
+  std::vector<at::Tensor> out;
+};
+
+/// `Law<kSlopes>::run(row)` of every row of the broadcast arguments, float32 on the CPU.
+template <template <bool> class Law>
+Rows evaluate_rows(const std::vector<at::Tensor>& arguments, size_t outputs, bool with_slopes,
+                   float constant = 0) {
+  std::vector<int64_t> shape;
+  for (const auto& a : arguments) shape = at::infer_size(shape, a.sizes());
+  const int64_t size = shape.back();
+  const auto options = arguments[0].options().requires_grad(false);
+  Rows written{at::empty(at::IntArrayRef(shape).slice(0, shape.size() - 1), options),
+               std::vector<at::Tensor>(outputs)};
+  int64_t stride = size;
+  if (outputs == 2 && Law<false>::kHalves) {
+    auto both = shape;
+    stride = both.back() *= 2;
+    std::tie(written.out[0], written.out[1]) = halves(at::empty(both, options));
+  } else {
+    for (auto& s : written.out) s = at::empty(shape, options);
+  }
+  if (size == 0 || written.sums.numel() == 0) {
+    written.sums.zero_();
+    return written;
+  }
+  std::vector<Operand> in;
+  for (const auto& a : arguments) in.push_back(operand(a, shape));
+  static const auto value = simd::Compiled<Law<false>>::template for_machine<const Row&>();
+  static const auto both = simd::Compiled<Law<true>>::template for_machine<const Row&>();
+  const auto run = with_slopes ? both : value;
+  auto* to = written.sums.data_ptr<float>();
+  at::parallel_for(0, written.sums.numel(), std::max<int64_t>(1, kRowGrain / size),
+                   [&](int64_t begin, int64_t end) {
+                     Row row{.size = size, .constant = constant};
+                     for (int64_t r = begin; r < end; ++r) {
+                       for (size_t k = 0; k < in.size(); ++k) row.in[k] = in[k].row(r);
+                       for (size_t k = 0; k < outputs; ++k)
+                         row.out[k] = written.out[k].data_ptr<float>() + r * stride;
+                       to[r] = static_cast<float>(run(row));
+                     }
+                   });
+  return written;
+}
+
+}  // namespace elbo::detail
