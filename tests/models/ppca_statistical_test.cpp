@@ -41,6 +41,8 @@ TEST(PpcaStatistical, TheLinearVaeByDrawsIsWithinTwoThousandths) {
   const double bound = model.bound(x).mean().item<double>();
   EXPECT_GE(bound, optimum - 2e-3);
   EXPECT_LE(model.marginal(x).mean().item<double>(), optimum + 1e-9);
+  const double angle = largest_angle(model.linear_gaussian().weight, principal_axes(x));
+  std::printf("gap %.1e nats, angle %.1e rad\n", optimum - bound, angle);
   EXPECT_GT(optimum - early, 2e-3) << "an early stop is caught";
 }
 

@@ -78,7 +78,7 @@ TEST(Ppca, TheProgramAndItsExactGuideGiveTheLikelihood) {
   // With the posterior as guide every draw's bound is log p(x).
   const auto bound =
       Sgvb{.form = SgvbForm::kA}(model.model(), model.guide(), batch_of(x), Noise(3));
-  EXPECT_TRUE(at::allclose(bound.rows[0], model.log_likelihood(x), 1e-10, 1e-10));
+  EXPECT_TRUE(at::allclose(bound.rows()[0], model.log_likelihood(x), 1e-10, 1e-10));
 }
 
 TEST(Ppca, TakesRowsWithMissingEntries) {
@@ -105,7 +105,7 @@ TEST(Ppca, TheLinearGuidesBoundIsWhatDrawsAverage) {
   const at::NoGradGuard no_grad;
   const auto exact = model.bound(x);
   const auto drawn =
-      Sgvb{.num_particles = 20000}(model.model(), model.guide(), batch_of(x), Noise(1)).rows;
+      Sgvb{.num_particles = 20000}(model.model(), model.guide(), batch_of(x), Noise(1)).rows();
   const auto standard_error = drawn.std(0) / std::sqrt(20000.0);
   EXPECT_LE(((drawn.mean(0) - exact) / standard_error).abs().max().item<double>(), 6.11);
   EXPECT_TRUE((exact <= model.marginal(x) + 1e-12).all().item<bool>());
@@ -124,8 +124,7 @@ TEST(Ppca, ALinearVaeReachesTheMaximum) {
   Optimizer& rate = *optimizer;
   const Estimator closed_form = [&](const Program&, const Program&, const Batch& b, const Noise&) {
     const auto rows = model.bound(b["x"]).unsqueeze(0);
-    return Bound{
-        .rows = rows, .reconstruction = rows, .kl = at::zeros_like(rows), .total = b.total};
+    return Bound{.reconstruction = rows, .kl = at::zeros_like(rows), .total = b.total};
   };
   Aevb learner(model.model(), model.guide(), std::move(parameters), std::move(optimizer),
                {.estimator = closed_form});
@@ -145,7 +144,9 @@ TEST(Ppca, ALinearVaeReachesTheMaximum) {
   EXPECT_LE(marginal, optimum + 1e-9);
   EXPECT_GT(optimum - early, 1e-3) << "300 steps are too few: the test can fail";
   const auto w = model.linear_gaussian().weight;
-  EXPECT_LE(largest_angle(w, principal_axes(x)), 1e-3);
+  const double angle = largest_angle(w, principal_axes(x));
+  EXPECT_LE(angle, 1e-3);
+  std::printf("gap %.1e nats, angle %.1e rad\n", optimum - bound, angle);
   // The diagonal guide picks the axes out of all rotations.
   const auto square = w.t().matmul(w);
   EXPECT_LE((square - square.diag().diag()).abs().max().item<double>(), 1e-3);
