@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <numbers>
@@ -160,6 +161,11 @@ at::Tensor Ppca::bound(const at::Tensor& x) const {
               (weight_.square() * precision.unsqueeze(1)).sum(0).dot(spread));
   const auto kl = 0.5 * (mean.square().sum(1) + (spread - encoder_log_variance_ - 1).sum());
   return reconstruction - kl;
+}
+
+int64_t Ppca::degrees_of_freedom() const {
+  const int64_t columns = config_.data_dim, d = std::min(config_.latent_dim, columns);
+  return columns * d - d * (d - 1) / 2 + columns + log_variance_.numel();
 }
 
 nlohmann::json Ppca::config() const { return config_.to_json(); }

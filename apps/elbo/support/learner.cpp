@@ -57,6 +57,29 @@ WakeSleepOptions wake_sleep_options(const Settings& s) {
 
 }  // namespace
 
+namespace {
+
+/// Which learner learns which model.
+void check_model_of_learner(const Settings& s) {
+  const auto& model = s.word("model");
+  const auto& learner = s.word("learner");
+  const auto expect = [&](bool held, const char* what) {
+    if (!held)
+      throw ConfigError(
+          fmt::format("--learner {}: expected {} for --model {}", learner, what, model));
+  };
+  const auto kind = s.kind_of_learner();
+  if (model == "vae") expect(kind == "gradient", "aevb, wake-sleep, rws or score-function");
+  if (model == "mixture") expect(kind == "em", "em");
+  if (model == "fa") expect(kind == "em" || learner == "aevb", "em or aevb");
+  if (model == "ppca") expect(kind != "gradient" || learner == "aevb", "em, closed-form or aevb");
+  if (kind != "gradient" && s.word("precision") != "float64")
+    throw ConfigError(fmt::format("--precision {}: expected float64 with --learner {}",
+                                  s.word("precision"), learner));
+}
+
+}  // namespace
+
 void check_learner(const Settings& s) {
   const auto& learner = s.word("learner");
   const auto belongs = [&](const char* flag, const char* default_value, const char* to,
@@ -65,7 +88,9 @@ void check_learner(const Settings& s) {
       throw ConfigError(fmt::format("--{} {}: with --learner {} it has no effect; expected {}",
                                     flag, s.word(flag), learner, to));
   };
+  check_model_of_learner(s);
   const bool wakes = learner == "wake-sleep" || learner == "rws";
+  if (s.kind_of_learner() != "gradient") return;
   belongs("objective", "sgvb-b", "--learner aevb", learner == "aevb");
   belongs("update", "joint", "--learner aevb or score-function", !wakes);
   belongs("baseline", "moving-average", "--learner score-function", learner == "score-function");

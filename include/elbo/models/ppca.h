@@ -58,6 +58,8 @@ class Ppca final : public Model {
   /// |x - loc - W m|^2 / v + sum_jk W_jk^2 s_k^2 / v_j.
   [[nodiscard]] at::Tensor bound(const at::Tensor& x) const;
   [[nodiscard]] LinearGaussian linear_gaussian() const;
+  /// Free parameters of p(x), for BIC and AIC: weights but for rotations, loc, variances.
+  [[nodiscard]] int64_t degrees_of_freedom() const;
 
   [[nodiscard]] int64_t data_dim() const override { return config_.data_dim; }
   [[nodiscard]] int64_t latent_dim() const override { return config_.latent_dim; }
