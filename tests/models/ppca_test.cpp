@@ -152,6 +152,18 @@ TEST(Ppca, ALinearVaeReachesTheMaximum) {
   EXPECT_LE((square - square.diag().diag()).abs().max().item<double>(), 1e-3);
 }
 
+TEST(Ppca, CountsItsParameters) {
+  const auto count = [](PpcaConfig::Noise noise, int64_t latent) {
+    return Ppca({.data_dim = 4, .latent_dim = latent, .noise = noise}, kDouble)
+        .degrees_of_freedom();
+  };
+  EXPECT_EQ(count(PpcaConfig::Noise::kIsotropic, 1), 4 + 4 + 1);
+  EXPECT_EQ(count(PpcaConfig::Noise::kIsotropic, 2), 7 + 4 + 1);
+  // With d = D - 1 it is any mean and covariance.
+  EXPECT_EQ(count(PpcaConfig::Noise::kIsotropic, 3), 4 + 4 * 5 / 2);
+  EXPECT_EQ(count(PpcaConfig::Noise::kDiagonal, 1), 4 + 4 + 4);
+}
+
 TEST(Ppca, IsBuiltAgainFromItsConfiguration) {
   for (const auto noise : {PpcaConfig::Noise::kIsotropic, PpcaConfig::Noise::kDiagonal})
     for (const auto guide : {PpcaConfig::Guide::kExact, PpcaConfig::Guide::kLinear}) {
