@@ -54,17 +54,25 @@ Part to_part(Array&& array, const std::string& name) {
   if (shape.size() == 1) part.x = part.x.unsqueeze(1);
   if (!part.x.is_floating_point()) return part;
 
-  const at::Tensor infinite = part.x.isinf();
-  if (infinite.any().item<bool>()) {
-    const int64_t row = infinite.flatten(1).any(1).nonzero()[0].item<int64_t>();
-    throw DataError(name + ": row " + std::to_string(row + 1) +
-                    " of the array holds an infinite value; expected finite numbers, or NaN where "
-                    "missing");
-  }
-  const at::Tensor missing = part.x.isnan();
-  if (missing.any().item<bool>()) {
-    part.mask = missing.logical_not();
-    part.x.masked_fill_(missing, 0.0);
+  // By blocks of rows: a mapped file may be larger than memory.
+  constexpr int64_t kBlock = 1 << 20;  // numbers
+  const int64_t rows = part.x.size(0);
+  const int64_t step = std::max<int64_t>(1, kBlock * rows / part.x.numel());
+  for (int64_t first = 0; first < rows; first += step) {
+    auto x = part.x.narrow(0, first, std::min(step, rows - first));
+    const at::Tensor infinite = x.isinf();
+    if (infinite.any().item<bool>()) {
+      const int64_t row = first + infinite.flatten(1).any(1).nonzero()[0].item<int64_t>();
+      throw DataError(name + ": row " + std::to_string(row + 1) +
+                      " of the array holds an infinite value; expected finite numbers, or NaN "
+                      "where missing");
+    }
+    const at::Tensor missing = x.isnan();
+    if (!missing.any().item<bool>()) continue;
+    if (!part.mask.defined())
+      part.mask = at::ones(part.x.sizes(), part.x.options().dtype(at::kBool));
+    part.mask.narrow(0, first, x.size(0)).masked_fill_(missing, false);
+    x.masked_fill_(missing, 0.0);
   }
   return part;
 }

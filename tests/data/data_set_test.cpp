@@ -213,6 +213,22 @@ TEST(DataSet, NaNBecomesAMaskAndInfinityIsRefused) {
                        "row 18 of the array holds an infinite value"));
 }
 
+TEST(DataSet, LooksForThemInEveryBlockOfALongFile) {
+  ScratchFolder root;
+  constexpr int64_t kRows = 600000, kLate = 599990;  // 1.2 million numbers: two blocks
+  Array array = squares(kRows);
+  const std::string other = write_npy(root / "test.npy", squares(10)).string();
+  array.as<double>()[2 * kLate] = std::numeric_limits<double>::quiet_NaN();
+  const DataSet set = load(write_npy(root / "a.npy", array).string(), {.test_file = other});
+  ASSERT_TRUE(set.train.mask.defined());
+  EXPECT_EQ(set.train.mask.logical_not().sum().item<int64_t>(), 1);
+  EXPECT_FALSE(set.train.mask[kLate][0].item<bool>());
+  EXPECT_EQ(set.train.x[kLate][0].item<double>(), 0.0);
+  array.as<double>()[2 * kLate + 1] = -std::numeric_limits<double>::infinity();
+  EXPECT_TRUE(contains(refusal<DataError>(write_npy(root / "b.npy", array).string()),
+                       "row 599991 of the array holds an infinite value"));
+}
+
 TEST(DataSet, OtherShapesAndTypes) {
   ScratchFolder root;
   const std::vector<double> values = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
