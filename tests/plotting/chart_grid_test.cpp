@@ -89,7 +89,7 @@ TEST(ChartGrid, ABandIsShadedBetweenItsEdges) {
     Series one{"one", {1, 10, 100, 1000}, {4, 4, 4, 4}};
     one.low = std::move(low), one.high = std::move(high);
     // Another series holds the axes still.
-    return draw({{.panels = {{"a", {one, {"", {1, 1000}, {0, 8}, 1}}}}}});
+    return draw({{.panels = {{"a", {one, {"", {1, 1000}, {0, 8}, 1}}}}, .y_from = 0}});
   };
   constexpr std::array<int, 3> kShade = {209, 230, 241};  // 0.18 of the curve's blue on white
   // One column of pixels between the first two points, and one between the next two.
