@@ -52,6 +52,7 @@ Outcomes train(Reproduction& reproduction, const std::vector<Curve>& curves) {
       Progress whole = p;
       whole.samples = others + p.samples;
       whole.total_samples = total;
+      bar.quantity = curves[i].learner == "mcem" ? "log p(x, z)" : "bound";
       bar.update(whole, curves[i].name());
     };
     ProgressBar choice;

@@ -21,29 +21,29 @@ constexpr int64_t kScouting = 15;
 constexpr double kStranded = 30;
 
 /// Chains that have not found what another chain of their row has go on from there: u [C M, D].
-at::Tensor without_stranded(const LatentDensity& joint, const at::Tensor& u, const Noise& noise,
-                            const PosteriorEvidenceOptions& options) {
+at::Tensor without_stranded(const LatentDensity& joint, const at::Tensor& u, int64_t rows,
+                            const Noise& noise, const HmcOptions& options) {
   HmcSampler scouts([&](const at::Tensor& at) { return joint(at); }, u, joint.keyed(noise),
-                    options.hmc);
+                    options);
   scouts.warm_up(kScouting);
-  const auto position = scouts.state().position.view({options.chains, -1, joint.dim()});
-  const auto log_joint = scouts.state().log_density.view({options.chains, -1});
+  const auto position = scouts.state().position.view({-1, rows, joint.dim()});
+  const auto log_joint = scouts.state().log_density.view({-1, rows});
   const auto [best, which] = log_joint.max(0, /*keepdim=*/true);  // [1, M]
-  const auto there = position.gather(0, which.unsqueeze(-1).expand({1, -1, joint.dim()}));
+  const auto there = position.gather(0, which.unsqueeze(-1).expand({1, rows, joint.dim()}));
   const auto stranded = (log_joint < best - kStranded).unsqueeze(-1);
   return at::where(stranded, there, position).reshape(u.sizes());
 }
 
-/// u [C M, D] of draws of the guide, resampled by weight where there is more than one a row.
-at::Tensor starts(const LatentDensity& joint, const Program& model, const Program& guide,
-                  const Batch& batch, const Noise& noise, const PosteriorEvidenceOptions& options) {
-  const int64_t chains = options.chains, rows = batch.size(), all = options.candidates;
-  if (all == 1)
-    return joint.unconstrained(
-        Trace::run(guide, batch, noise, {.num_particles = chains, .requires_grad = false}));
+/// u [C M, D] of draws of the guide, resampled by weight: the chains of the fit, and again, in the
+/// same places, those of the estimate. In modes of their own the two would know nothing of each
+/// other's.
+at::Tensor resampled(const Program& model, const Program& guide, const Batch& batch,
+                     const Noise& noise, const PosteriorEvidenceOptions& options) {
+  const int64_t half = options.chains / 2, rows = batch.size();
+  const LatentDensity joint(model, batch, {.chains = half});
   std::vector<at::Tensor> points, weights;
-  for (int64_t first = 0; first < all; first += kTogether) {
-    const int64_t count = std::min(kTogether, all - first);
+  for (int64_t first = 0; first < options.candidates; first += kTogether) {
+    const int64_t count = std::min(kTogether, options.candidates - first);
     const detail::TracePair pair("posterior_evidence", model, guide, batch,
                                  noise.site(std::to_string(first / kTogether)), count,
                                  detail::Draws::kDetached);
@@ -59,13 +59,14 @@ at::Tensor starts(const LatentDensity& joint, const Program& model, const Progra
   // The greatest of log weights with Gumbel noise is a draw by weight.
   const auto uniform = noise.site("resample")
                            .rows(batch.rows)
-                           .particles(chains)
-                           .uniform({chains, rows, all}, at::kDouble);
-  const auto chosen = (at::cat(weights).t() - (-uniform.log()).log()).argmax(-1);  // [C, M]
-  const auto index = chosen.unsqueeze(-1).expand({chains, rows, joint.dim()});
-  const auto chosen_points = at::cat(points).gather(0, index);
-  return without_stranded(joint, chosen_points.reshape({chains * rows, joint.dim()}),
-                          noise.site("scout"), options);
+                           .particles(half)
+                           .uniform({half, rows, options.candidates}, at::kDouble);
+  const auto chosen = (at::cat(weights).t() - (-uniform.log()).log()).argmax(-1);  // [C / 2, M]
+  const auto index = chosen.unsqueeze(-1).expand({half, rows, joint.dim()});
+  const auto u =
+      without_stranded(joint, at::cat(points).gather(0, index).reshape({half * rows, joint.dim()}),
+                       rows, noise.site("scout"), options.hmc);
+  return at::cat({u, u});
 }
 
 }  // namespace
@@ -112,8 +113,13 @@ PosteriorEvidence posterior_evidence(const Program& model, const Program& guide,
   const LatentDensity joint(model, batch, {.chains = chains});
   if (!joint.is_by_datum())
     throw SiteError("posterior_evidence: a latent site lies outside the plate");
-  HmcSampler sampler([&](const at::Tensor& u) { return joint(u); },
-                     starts(joint, model, guide, batch, noise.site("start"), options),
+  const Noise start = noise.site("start");
+  const auto from =
+      options.candidates > 1
+          ? resampled(model, guide, batch, start, options)
+          : joint.unconstrained(
+                Trace::run(guide, batch, start, {.num_particles = chains, .requires_grad = false}));
+  HmcSampler sampler([&](const at::Tensor& u) { return joint(u); }, from,
                      joint.keyed(noise.site("hmc")), options.hmc);
   sampler.warm_up(options.warm_up);
   const HmcRun run = sampler.run(options.draws);

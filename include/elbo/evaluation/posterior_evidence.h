@@ -12,11 +12,12 @@ struct PosteriorEvidenceOptions {
   int64_t draws = 250;    ///< that each chain keeps, >= 4
   int64_t warm_up = 150;  ///< that it does not
   HmcOptions hmc = {};
-  /// K >= 1 draws of the guide that a row's chains may start at: of one, each chain begins at a
-  /// draw of its own; of more, at one of K resampled by p(x, z) / q(z | x) (Rubin 1987), so that a
-  /// guide that is far from the posterior, the prior even, finds where its mass is. They move 15
-  /// transitions then, and those that end 30 nats below their row's best, in a mode of no mass or
-  /// on the way, go on from that one's place.
+  /// K >= 1 draws of the guide that a row's chains may start at. Of one, each chain begins at a
+  /// draw of its own. Of more, the chains of the fit begin at some of K, resampled by p(x, z) / q(z
+  /// | x) (Rubin 1987), so that a guide that is far from the posterior, the prior even, finds where
+  /// its mass is. They move 15 transitions then; those that end 30 nats below their row's best, in
+  /// a mode of no mass or on the way, go on from its place, and the other chains begin where these
+  /// are.
   int64_t candidates = 1;
   bool kernel = true;  ///< the kernel fit too, which takes (draws chains / 2)^2 operations a row
 
