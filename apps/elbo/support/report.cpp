@@ -10,13 +10,14 @@
 #include "elbo/plotting/image_grid.h"
 #include "elbo/plotting/line_chart.h"
 #include "elbo/plotting/report.h"
+#include "support/learner.h"
 
 namespace elbo::cli {
 namespace {
 
-std::vector<std::byte> curve(const std::vector<nlohmann::json>& metrics) {
+std::vector<std::byte> curve(const std::vector<nlohmann::json>& metrics, bool is_bound) {
   plotting::Series train, test;
-  train.name = "training bound";
+  train.name = is_bound ? "training bound" : "log p(x, z) at the chains' draws";
   test.name = "test bound";
   for (const auto& line : metrics) {
     const double samples = line.value("samples", 0.0);
@@ -30,7 +31,7 @@ std::vector<std::byte> curve(const std::vector<nlohmann::json>& metrics) {
   }
   std::vector<plotting::Series> series = {train};
   if (!test.x.empty()) series.push_back(test);
-  return plotting::line_chart_png(series, {.title = "Evidence lower bound",
+  return plotting::line_chart_png(series, {.title = is_bound ? "Evidence lower bound" : "Training",
                                            .x_label = "training samples seen",
                                            .y_label = "nats per datum"});
 }
@@ -70,16 +71,22 @@ void write_report(const LoadedRun& run, const data::DataSet& set) {
     io::write_file(run.directory.figure(name), png);
     report.figures.push_back({title, caption, std::move(png)});
   };
-  if (!metrics.empty()) add("curve", "Training", "The bound as training went on.", curve(metrics));
+  const bool with_guide = learns_guide(run.settings);
+  if (!metrics.empty())
+    add("curve", "Training",
+        with_guide ? "The bound as training went on."
+                   : "log p(x, z) at draws from the posterior, which is no bound.",
+        curve(metrics, with_guide));
   if (run.event_shape.size() == 2) {
     add("samples", "Samples", "Means of p(x|z) at z drawn from the prior (AEVB figure 5).",
         sample_picture(run, 100, static_cast<uint64_t>(run.settings.integer("seed"))));
     const data::BatchSource source(set.test.rows() > 0 ? set.test : set.train, set.scale,
                                    data::parse_binarize(run.settings.word("binarize")),
                                    run.options().dtype().toScalarType());
-    add("reconstructions", "Reconstructions",
-        "Test rows, and below each the mean of p(x|z) at the guide's mean.",
-        reconstruction_picture(run, source, 50));
+    if (with_guide)
+      add("reconstructions", "Reconstructions",
+          "Test rows, and below each the mean of p(x|z) at the guide's mean.",
+          reconstruction_picture(run, source, 50));
     if (run.model->latent_dim() == 2)
       add("manifold", "Manifold",
           "The latent plane through the inverse normal CDF (AEVB figure 4).",

@@ -15,12 +15,6 @@ namespace {
 
 using Kind = Setting::Kind;
 
-const Setting& find(const std::string& name) {
-  for (const Setting& s : settings())
-    if (name == s.name) return s;
-  throw ConfigError(fmt::format("unknown setting '{}' (see elbo train --help)", name));
-}
-
 template <class T>
 T parse_number(const Setting& setting, std::string_view text) {
   T value{};
@@ -94,8 +88,8 @@ const std::vector<Setting>& settings() {
        Kind::kReal},
       {"binarize", "of images: grey as stored, x > 1/2, or drawn anew at every visit", "none",
        "none | threshold | sample", Kind::kWord},
-      {"learner", "the learning algorithm; rws: reweighted wake-sleep", "aevb",
-       "aevb | wake-sleep | rws | score-function", Kind::kWord},
+      {"learner", "the learning algorithm; rws: reweighted wake-sleep, mcem: Monte Carlo EM",
+       "aevb", "aevb | wake-sleep | rws | score-function | mcem", Kind::kWord},
       {"objective", "the estimator: AEVB eq 6 (a) or eq 7 (b), or importance-weighted", "sgvb-b",
        "sgvb-a | sgvb-b | iwae", Kind::kWord},
       {"update", "theta and phi together, or phi before theta", "joint", "joint | alternating",
@@ -103,6 +97,16 @@ const std::vector<Setting>& settings() {
       {"baseline", "of score-function: what is subtracted from its signal", "moving-average",
        "none | moving-average | leave-one-out | linear", Kind::kWord},
       {"guide-phase", "of rws: where the guide learns", "both", "sleep | wake | both", Kind::kWord},
+      {"chain-start", "of mcem: where a row's chain begins, anew or where its last visit ended",
+       "prior", "prior | persistent", Kind::kWord},
+      {"transitions", "of mcem: transitions of a row's chain at each visit", "1", "an integer >= 1",
+       Kind::kInteger, 1},
+      {"burn-in", "of mcem: transitions before those of a chain that begins anew", "10",
+       "an integer >= 0", Kind::kInteger},
+      {"leapfrog-steps", "of mcem: in a transition", "10", "an integer >= 1", Kind::kInteger, 1},
+      {"target-acceptance", "of mcem: to which the step size is tuned", "0.9",
+       "a number between 0 and 1", Kind::kReal, 1e-300},
+      {"weight-updates", "of mcem: at the chain's end", "5", "an integer >= 1", Kind::kInteger, 1},
       {"mc-samples", "L, samples of z a row", "1", "an integer >= 1", Kind::kInteger, 1},
       {"init", "weights from N(0, 0.01^2), or Xavier's uniform", "xavier", "aevb | xavier",
        Kind::kWord},
@@ -128,6 +132,12 @@ const std::vector<Setting>& settings() {
       {"seed", "of weights, order and noise", "0", "an integer >= 0", Kind::kInteger},
   };
   return table;
+}
+
+const Setting& find_setting(const std::string& name) {
+  for (const Setting& s : settings())
+    if (name == s.name) return s;
+  throw ConfigError(fmt::format("unknown setting '{}' (see elbo train --help)", name));
 }
 
 const Values& preset(const std::string& name) {
@@ -175,7 +185,7 @@ Values read_config(const std::string& path) {
     try {
       std::string value;
       for (const auto& part : item.inputs) value += (value.empty() ? "" : ",") + part;
-      check(find(item.name), value);
+      check(find_setting(item.name), value);
       values[item.name] = value;
     } catch (const ConfigError& e) {
       throw ConfigError(fmt::format("{}: {}", path, e.what()));
@@ -204,19 +214,19 @@ Settings::Settings(const nlohmann::json& saved) {
 }
 
 void Settings::set(const std::string& name, const std::string& value) {
-  check(find(name), value);
+  check(find_setting(name), value);
   values_[name] = value;
 }
 
 const std::string& Settings::word(const std::string& name) const { return values_.at(name); }
 int64_t Settings::integer(const std::string& name) const {
-  return parse_number<int64_t>(find(name), values_.at(name));
+  return parse_number<int64_t>(find_setting(name), values_.at(name));
 }
 double Settings::real(const std::string& name) const {
-  return parse_number<double>(find(name), values_.at(name));
+  return parse_number<double>(find_setting(name), values_.at(name));
 }
 std::vector<int64_t> Settings::integers(const std::string& name) const {
-  return parse_list(find(name), values_.at(name));
+  return parse_list(find_setting(name), values_.at(name));
 }
 nlohmann::json Settings::to_json() const { return values_; }
 
