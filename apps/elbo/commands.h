@@ -16,6 +16,7 @@ void add_decode(CLI::App& program);
 void add_reproduce(CLI::App& program);
 void add_info(CLI::App& program);
 void add_data(CLI::App& program);
+void add_cluster(CLI::App& program);
 
 /// Set by SIGINT and SIGTERM: training stops at the next step's end.
 [[nodiscard]] bool interrupted();

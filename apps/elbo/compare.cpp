@@ -86,6 +86,11 @@ void print_row(const std::string& name, const GradientScatters& scatters,
 void gradients(const Arguments& a) {
   runtime::tune({.threads = static_cast<int>(a.threads)});
   const auto run = open_run(a.rows.run);
+  for (const auto& [name, parameter] : named_parameters(*run.model))
+    if (!parameter.requires_grad())
+      throw ConfigError(fmt::format(
+          "compare: {} was learnt without gradients, by --learner {}; expected a run that had them",
+          a.rows.run, run.settings.word("learner")));
   if (a.untrained)
     initialise_model(*run.model, nn::parse_init(run.settings.word("init")),
                      static_cast<uint64_t>(run.settings.integer("seed")));

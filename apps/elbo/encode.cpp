@@ -27,7 +27,7 @@ void encode(const Arguments& a) {
   for (int64_t first = 0; first < source.rows(); first += kChunk) {
     const auto batch =
         source.range(first, std::min(kChunk, source.rows() - first), evaluation_noise(a.rows.seed));
-    const auto q = run.model->encode(batch["x"]);
+    const auto q = run.model->encode(with_gaps(batch));
     codes.push_back(a.with_sigma ? at::cat({q.mean(), q.variance().sqrt()}, 1) : q.mean());
   }
   write_array(a.out, at::cat(codes));

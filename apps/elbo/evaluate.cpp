@@ -11,6 +11,7 @@
 #include "elbo/evaluation/importance_sampling.h"
 #include "elbo/evaluation/posterior_evidence.h"
 #include "elbo/kernels/runtime.h"
+#include "elbo/models/mixture.h"
 #include "support/loaded_run.h"
 #include "support/progress_bar.h"
 
@@ -36,21 +37,26 @@ void evaluate_bound(const Arguments& a, const LoadedRun& run, const Rows& rows) 
       .seed = a.rows.seed};
   const auto result = evaluate_elbo(*run.model, source, options);
   const double sigma = smallest_sigma(*run.model, source, options);
+  // Mixtures, probabilistic PCA: no bound, but what it would be of.
+  const auto first = source.range(0, 1, evaluation_noise(a.rows.seed));
+  const bool exact = run.model->log_likelihood(with_gaps(first)).defined();
   if (a.json) {
     nlohmann::json out = {{"estimator", a.estimator},
                           {"elbo", result.mean},
                           {"standard_error", result.standard_error},
-                          {"reconstruction", result.reconstruction},
-                          {"kl", result.kl},
+                          {"exact", exact},
                           {"rows", result.rows},
                           {"binarize", run.settings.word("binarize")}};
+    if (!exact) out.update({{"reconstruction", result.reconstruction}, {"kl", result.kl}});
     if (std::isfinite(sigma)) out["smallest_sigma"] = sigma;
     fmt::print("{}\n", out.dump());
     return;
   }
-  fmt::print("bound           {:.4f} nats per datum, standard error {:.4f} over {} rows\n",
-             result.mean, result.standard_error, result.rows);
-  fmt::print("reconstruction  {:.4f}\nKL              {:.4f}\n", result.reconstruction, result.kl);
+  fmt::print("{:<16}{:.4f} nats per datum, standard error {:.4f} over {} rows\n",
+             exact ? "log p(x), exact" : "bound", result.mean, result.standard_error, result.rows);
+  if (!exact)
+    fmt::print("reconstruction  {:.4f}\nKL              {:.4f}\n", result.reconstruction,
+               result.kl);
   if (std::isfinite(sigma)) fmt::print("smallest sigma  {:.6g}\n", sigma);
   if (rows.set.images()) fmt::print("binarisation    {}\n", run.settings.word("binarize"));
 }
@@ -115,7 +121,21 @@ void print_notes(const Method& method, const EvidenceSummary& found) {
                found.heavy_rows, found.rows, found.largest_k_hat, kInfiniteVariance);
 }
 
+/// What the estimators of log p(x) do not know.
+void check_estimator(const std::string& estimator, const LoadedRun& run, const Rows& rows) {
+  if (dynamic_cast<const Mixture*>(run.model.get()) != nullptr && estimator != "importance")
+    throw ConfigError(
+        fmt::format("--estimator {}: moves continuous latent variables, and a "
+                    "mixture's is discrete; expected elbo, which is exact here",
+                    estimator));
+  if (rows.part.mask.defined() && !rows.part.mask.all().item<bool>())
+    throw ConfigError(fmt::format(
+        "--estimator {}: {} has missing entries; expected elbo, which is exact for this model",
+        estimator, rows.set.name));
+}
+
 void evaluate_evidence_of(const Arguments& a, const LoadedRun& run, const Rows& rows) {
+  check_estimator(a.estimator, run, rows);
   Method method;
   if (a.estimator == "importance") use_importance(a, *run.model, method);
   if (a.estimator == "ais") use_annealing(a, *run.model, method);

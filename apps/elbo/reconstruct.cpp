@@ -28,7 +28,7 @@ void draw(const Arguments& a) {
     return;
   }
   const auto x = source.range(0, source.rows(), evaluation_noise(a.rows.seed));
-  write_array(a.out, reconstruct(*run.model, x["x"]));
+  write_array(a.out, reconstruct(*run.model, with_gaps(x)));
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cmath>
+#include <filesystem>
 #include <limits>
 #include <memory>
 
@@ -16,6 +17,7 @@
 #include "support/loaded_run.h"
 #include "support/progress_bar.h"
 #include "support/report.h"
+#include "support/train_em.h"
 
 namespace elbo::cli {
 namespace {
@@ -77,12 +79,19 @@ void warn_if_sigma_binds(double sigma, double floor) {
 
 void train(const Arguments& a) {
   std::unique_ptr<LoadedRun> run;
-  Settings s = a.resume ? Settings(Values{}, Values{})
-                        : Settings(a.flags, a.config.empty() ? Values{} : read_config(a.config));
+  const Values config = a.resume || a.config.empty() ? Values{} : read_config(a.config);
+  Settings s = a.resume ? Settings(Values{}, Values{}) : Settings(a.flags, config);
   std::string spec = a.data;
   if (a.resume) {
     run = std::make_unique<LoadedRun>(open_description(a.out));
     s = resumed_settings(*run, a.flags);
+    std::error_code none;
+    if (s.kind_of_learner() != "gradient" &&
+        std::filesystem::exists(run->directory.weights(), none))
+      throw ConfigError(
+          fmt::format("--resume: {} has ended; --learner {} keeps no checkpoints: "
+                      "train anew, in another --out",
+                      a.out, s.word("learner")));
     const auto of_run = run->description.at("data").at("name").get<std::string>();
     if (!spec.empty() && spec != of_run)
       throw ConfigError(fmt::format("DATA = {}: the run was started on {}", spec, of_run));
@@ -90,6 +99,7 @@ void train(const Arguments& a) {
   } else if (spec.empty()) {
     throw ConfigError("train: no DATA given; expected a name (see elbo data list) or a file");
   }
+  for (const Values* given : {&a.flags, &config}) s.check_effect(*given);
   check_learner(s);
   runtime::tune({.threads = static_cast<int>(s.integer("threads"))});
 
@@ -129,6 +139,15 @@ void train(const Arguments& a) {
   run->settings = s;
   run->description["settings"] = s.to_json();
   io::write_file(run->directory.model_json(), run->description.dump(2) + "\n");
+  if (s.kind_of_learner() != "gradient") {
+    if (a.resume) {  // it was killed: what is left of it is its settings
+      run->directory.truncate_metrics(0);
+      fmt::print(stderr, "elbo: {} has no result yet: starting from the beginning\n", a.out);
+    }
+    train_by_em(*run, set, source, a.json);
+    discard.kept = true;
+    return;
+  }
   initialise_model(*run->model, nn::parse_init(s.word("init")), seed);
   const auto trainee = make_learner(*run->model, s, s.real("lr"), source.rows());
 
@@ -159,7 +178,7 @@ void train(const Arguments& a) {
   }
   const Outcome outcome = trainer.run();
   bar.clear();
-  warn_if_sigma_binds(sigma, s.real("sigma-min"));
+  if (s.word("model") == "vae") warn_if_sigma_binds(sigma, s.real("sigma-min"));
   discard.kept = true;
   finish(*run, set, trainer, outcome, a.json);
 }
@@ -177,7 +196,9 @@ void add_train(CLI::App& program) {
   add_flags(*command, a->flags);
   command->footer(
       "A flag goes before the config file, that before the preset, that before the default.\n"
-      "Example: elbo train digits --out runs/digits --latent 10");
+      "Example: elbo train digits --out runs/digits --latent 10\n"
+      "Example: elbo train table.csv --out runs/clusters --model mixture --components 5\n"
+      "Example: elbo train table.csv --out runs/plane --model ppca --latent 2");
   command->callback([a] { train(*a); });
 }
 

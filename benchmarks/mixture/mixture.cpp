@@ -1,10 +1,8 @@
 // EM of a Gaussian mixture with full covariances, as `elbo train --model mixture` runs it.
-//   elbo_bench_mixture THREADS X.npy COMPONENTS [REPEATS]   20 iterations from the first rows: ms
-//   an
-//                                                           iteration, and the log likelihood
-//   elbo_bench_mixture THREADS stream ROWS                  one iteration over rows made as they
-//   are
-//                                                           read: seconds, and peak memory in MiB
+//   elbo_bench_mixture THREADS X.npy COMPONENTS [REPEATS]
+//     20 iterations from the first rows: ms an iteration, and the log likelihood
+//   elbo_bench_mixture THREADS stream ROWS
+//     one iteration over rows made as they are read: seconds, and peak memory in MiB
 // Tab-separated, one line.
 #include "elbo/models/mixture.h"
 
@@ -60,7 +58,7 @@ void from_file(const std::string& path, int64_t components, int64_t repeats) {
     }
   }
   std::sort(times.begin(), times.end());
-  std::printf("%.2f\t%.2f\t%.2f\t%.6f\n", times[times.size() / 2], times.front(), times.back(),
+  std::printf("%.2f\t%.2f\t%.2f\t%.9f\n", times[times.size() / 2], times.front(), times.back(),
               log_likelihood);
 }
 

@@ -3,6 +3,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <limits>
 #include <map>
 #include <string>
 
@@ -29,5 +30,12 @@ struct Batch {
   at::TensorOptions options() const { return (*this)["x"].options(); }
   int64_t size() const { return rows.size(0); }
 };
+
+/// Column "x" with NaN at its missing entries, as models that handle them take it.
+inline at::Tensor with_gaps(const Batch& batch) {
+  const auto& x = batch["x"];
+  if (!batch.mask.defined()) return x;
+  return x.masked_fill(batch.mask.logical_not(), std::numeric_limits<double>::quiet_NaN());
+}
 
 }  // namespace elbo

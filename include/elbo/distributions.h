@@ -27,6 +27,7 @@
 #include "elbo/distributions/kl.h"
 #include "elbo/distributions/kumaraswamy.h"
 #include "elbo/distributions/laplace.h"
+#include "elbo/distributions/linear_gaussian.h"
 #include "elbo/distributions/lkj_cholesky.h"
 #include "elbo/distributions/log_logistic.h"
 #include "elbo/distributions/log_normal.h"

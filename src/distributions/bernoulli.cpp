@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "distributions/detail/law_info.h"
+#include "distributions/detail/laws_and_rows.h"
 #include "elbo/kernels/likelihood.h"
 
 namespace elbo {
@@ -44,6 +45,19 @@ at::Tensor Bernoulli::sample(const Noise& noise, at::IntArrayRef shape) const {
 at::Tensor Bernoulli::log_prob(const at::Tensor& x) const { return bernoulli_log_prob(logits_, x); }
 
 at::Tensor Bernoulli::log_prob_sum(const at::Tensor& x, int64_t event_dims) const {
+  // K laws at M rows: sum_d x_d l_d - log(1 + e^l_d) is one product of matrices, where the logits
+  // are finite and x has a density.
+  if (event_dims == 1 && logits_.dim() > 1) {
+    const auto& b = batch_shape();
+    const auto split =
+        detail::laws_and_rows("Bernoulli", x, 1, {{logits_, 1}}, {b.data(), b.size() - 1});
+    if (split.fits && split.laws > 1 && x.size(-1) == b.back()) {
+      const auto l = split.each_law(logits_, 1);
+      const auto rows = split.each_row(x, 1).to(l.scalar_type());
+      if (l.isfinite().all().item<bool>() && rows.ge(0).logical_and(rows.le(1)).all().item<bool>())
+        return split.whole(at::addmm(at::log_sigmoid(-l).sum(1, /*keepdim=*/true), l, rows.t()));
+    }
+  }
   if (event_dims == 1) return bernoulli_log_prob_sum(logits_, x);
   return DistributionBase::log_prob_sum(x, event_dims);
 }

@@ -32,7 +32,7 @@ Evaluation evaluate_elbo(const Model& model, const data::BatchSource& source,
   double sum = 0, squares = 0, reconstruction = 0, kl = 0, draws = 0;
   double shift = std::numeric_limits<double>::quiet_NaN();  // keeps the squares' sum accurate
   each_batch(source, options, [&](const Batch& batch, const Noise& noise) {
-    auto rows = model.log_likelihood(batch["x"]);  // the bound, tight, where it is known
+    auto rows = model.log_likelihood(with_gaps(batch));  // the bound, tight, where it is known
     Bound bound;
     if (!rows.defined()) {
       bound = options.estimator(p, q, batch, noise);
@@ -65,7 +65,7 @@ double smallest_sigma(const Model& model, const data::BatchSource& source,
                       const EvaluateOptions& options) {
   double smallest = std::numeric_limits<double>::infinity();
   const auto look = [&](const Batch& batch, const Noise&) {
-    if (model.log_likelihood(batch["x"]).defined()) return false;
+    if (model.log_likelihood(with_gaps(batch)).defined()) return false;
     const auto p = model.decode(model.encode(batch["x"]).mean());
     const auto* normal = dynamic_cast<const Normal*>(p.base().get());
     if (normal != nullptr) smallest = std::min(smallest, normal->scale().min().item<double>());

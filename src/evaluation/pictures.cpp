@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include "elbo/models/mixture.h"
+
 namespace elbo {
 at::Tensor sample_means(const Model& model, int64_t count, const Noise& noise,
                         const at::TensorOptions& options) {
@@ -18,6 +20,8 @@ at::Tensor sample_data(const Model& model, int64_t count, const Noise& noise,
 }
 
 at::Tensor manifold(const Model& model, int64_t side, const at::TensorOptions& options) {
+  if (dynamic_cast<const Mixture*>(&model) != nullptr)
+    throw UnsupportedError("manifold: a mixture's latent variable is a component, not a plane");
   if (model.latent_dim() != 2)
     throw ConfigError("manifold: the model has " + std::to_string(model.latent_dim()) +
                       " latent dimensions; expected 2 (train with --latent 2)");

@@ -66,6 +66,13 @@ Em::Em(Program model, std::vector<MStep> m_steps, EmOptions options)
       options_(std::move(options)),
       count_(at::zeros({}, at::kLong)) {
   options_.validate();
+  constexpr int64_t kLargestTable = 1 << 21;  // elements
+  for (const MStep& m : m_steps_)
+    if (!m.parameters.empty())
+      options_.chunk_rows =
+          std::min(options_.chunk_rows,
+                   std::max<int64_t>(
+                       64, kLargestTable / std::max<int64_t>(1, m.parameters.front().numel())));
   for (const MStep& m : m_steps_)
     if (m.parameters.size() != m.family->parameter_names().size())
       throw ConfigError(fmt::format("Em: site '{}' ({}) is given {} parameters; expected {}",

@@ -175,6 +175,7 @@ MixtureFit fit_mixture(Em& em, const RowStream& rows, int64_t components, const 
     start_mixture(em, rows, components, noise.site("restart").step(static_cast<uint64_t>(restart)),
                   options);
     MixtureFit fit;
+    fit.restart = restart;
     while (go_on && !fit.converged && fit.iterations < options.max_iterations) {
       const double before = em.iterate(rows);
       const bool first = fit.curve.empty();

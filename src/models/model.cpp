@@ -6,6 +6,7 @@
 
 #include "elbo/distributions/normal.h"
 #include "elbo/models/mixture.h"
+#include "elbo/models/ppca.h"
 #include "elbo/models/vae.h"
 
 namespace elbo {
@@ -22,7 +23,8 @@ std::unique_ptr<Model> make_model(const nlohmann::json& config, const at::Tensor
   if (kind == "vae") return std::make_unique<Vae>(VaeConfig::from_json(config), options);
   if (kind == "mixture")
     return std::make_unique<Mixture>(MixtureConfig::from_json(config), options);
-  throw ConfigError("model = '" + kind + "'; expected vae or mixture");
+  if (kind == "ppca") return std::make_unique<Ppca>(PpcaConfig::from_json(config), options);
+  throw ConfigError("model = '" + kind + "'; expected vae, mixture or ppca");
 }
 
 void initialise_model(const Model& model, nn::Init init, uint64_t seed) {

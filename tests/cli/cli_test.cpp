@@ -13,8 +13,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const Words kCommands = {"train",  "evaluate", "compare",   "sample", "manifold", "reconstruct",
-                         "encode", "decode",   "reproduce", "info",   "data"};
+const Words kCommands = {"train",  "evaluate", "compare", "sample",    "manifold", "reconstruct",
+                         "encode", "decode",   "cluster", "reproduce", "info",     "data"};
 
 class Cli : public ProgramTest {
  protected:

@@ -65,5 +65,29 @@ TEST(Bernoulli, GradientsAgreeWithDifferences) {
   for (const auto& f : functions) EXPECT_LE(gradient_error(f, inputs), kGradientTolerance);
 }
 
+TEST(Bernoulli, OfManyRowsUnderManyLawsIsEachAlone) {
+  const auto options = at::TensorOptions(at::kDouble);
+  auto probs = Noise(1).uniform({3, 1, 5}, options);
+  auto x = Noise(2).uniform({20, 5}, options);
+  const auto expect_each = [&] {
+    const auto found = Bernoulli(probs).to_event(1).log_prob(x);
+    ASSERT_EQ(found.sizes(), at::IntArrayRef({3, 20}));
+    for (int64_t k = 0; k < 3; ++k)
+      for (int64_t m = 0; m < 20; ++m) {
+        const double alone = Bernoulli(probs[k][0]).to_event(1).log_prob(x[m]).item<double>();
+        if (std::isfinite(alone))
+          EXPECT_NEAR(found[k][m].item<double>(), alone, 1e-12);
+        else
+          EXPECT_EQ(found[k][m].item<double>(), alone);
+      }
+  };
+  expect_each();
+  x[3][2] = 1.5;  // no density
+  expect_each();
+  x[3][2] = 1;
+  probs[1][0][2] = 1;  // sure
+  expect_each();
+}
+
 }  // namespace
 }  // namespace elbo

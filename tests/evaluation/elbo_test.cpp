@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "elbo/models/ppca.h"
 #include "elbo/models/vae.h"
 
 namespace elbo {
@@ -44,6 +45,21 @@ TEST(EvaluateElbo, DrawVarianceIsThatOfTheMeanWithItsRowsHeldFixed) {
     expected += draws.select(1, row).var().item<double>() / 3 / (40.0 * 40.0);
   EXPECT_NEAR(evaluate_elbo(vae, source, options).draw_variance, expected, 1e-12 * expected);
   EXPECT_EQ(evaluate_elbo(vae, source).draw_variance, 0) << "one particle tells nothing";
+}
+
+TEST(EvaluateElbo, OfRowsWithGapsIsThatOfWhatIsThere) {
+  const Ppca ppca({.data_dim = 6, .latent_dim = 2}, at::kDouble);
+  for (auto& [name, parameter] : named_parameters(ppca))
+    parameter.copy_(Noise(2).site(name).normal(parameter.sizes(), at::kDouble));
+  auto with_mask = part(20);
+  with_mask.mask = Noise(3).uniform({20, 6}, at::kDouble).gt(0.3);
+  const data::BatchSource source(with_mask, 1.0, data::Binarize::kNone, at::kDouble);
+  const auto gaps = with_mask.x.masked_fill(with_mask.mask.logical_not(), NAN);
+  EXPECT_NEAR(evaluate_elbo(ppca, source).mean, ppca.log_likelihood(gaps).mean().item<double>(),
+              1e-12);
+  EXPECT_GT(std::abs(evaluate_elbo(ppca, source).mean -
+                     ppca.log_likelihood(with_mask.x).mean().item<double>()),
+            0.1);
 }
 
 TEST(EvaluateElbo, RefusesNoRows) {

@@ -85,6 +85,25 @@ Trainee make_mcem(const Model& model, const Settings& s, double lr, int64_t rows
   return out;
 }
 
+/// Which learner learns which model.
+void check_model_of_learner(const Settings& s) {
+  const auto& model = s.word("model");
+  const auto& learner = s.word("learner");
+  const auto expect = [&](bool held, const char* what) {
+    if (!held)
+      throw ConfigError(
+          fmt::format("--learner {}: expected {} for --model {}", learner, what, model));
+  };
+  const auto kind = s.kind_of_learner();
+  if (model == "vae") expect(kind == "gradient", "aevb, wake-sleep, rws, score-function or mcem");
+  if (model == "mixture") expect(kind == "em", "em");
+  if (model == "fa") expect(kind == "em" || learner == "aevb", "em or aevb");
+  if (model == "ppca") expect(kind != "gradient" || learner == "aevb", "em, closed-form or aevb");
+  if (kind != "gradient" && s.word("precision") != "float64")
+    throw ConfigError(fmt::format("--precision {}: expected float64 with --learner {}",
+                                  s.word("precision"), learner));
+}
+
 }  // namespace
 
 bool learns_guide(const Settings& s) { return s.word("learner") != "mcem"; }
@@ -96,6 +115,8 @@ void check_learner(const Settings& s) {
       throw ConfigError(fmt::format("--{} {}: with --learner {} it has no effect; expected {}",
                                     flag, s.word(flag), learner, to));
   };
+  check_model_of_learner(s);
+  if (s.kind_of_learner() != "gradient") return;
   const bool mcem = learner == "mcem";
   belongs("objective", "--learner aevb", learner == "aevb");
   belongs("update", "--learner aevb or score-function",

@@ -5,9 +5,11 @@
 #include <fmt/ranges.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 
 #include "elbo/io/atomic_file.h"
 #include "elbo/io/safetensors.h"
+#include "elbo/models/mixture.h"
 
 namespace elbo::cli {
 namespace {
@@ -60,13 +62,17 @@ at::TensorOptions tensor_options(const Settings& settings) {
                                                                            : at::kFloat);
 }
 
-nlohmann::json model_config(const Settings& settings, const data::DataSet& set) {
-  std::string likelihood = settings.word("likelihood");
-  if (likelihood == "auto") likelihood = set.images() ? "bernoulli" : "gaussian";
-  return {{"model", settings.word("model")},           {"data_dim", numel(set.event_shape)},
-          {"latent", settings.integer("latent")},      {"hidden", settings.integers("hidden")},
-          {"activation", settings.word("activation")}, {"likelihood", likelihood},
-          {"encoder", settings.word("encoder")},       {"sigma_min", settings.real("sigma-min")}};
+void check_support(const LoadedRun& run, const data::DataSet& set,
+                   const data::BatchSource& source) {
+  constexpr int64_t kChunk = 10000;
+  const auto* mixture = dynamic_cast<const Mixture*>(run.model.get());
+  if (mixture == nullptr) return;
+  for (int64_t first = 0; first < source.rows(); first += kChunk) try {
+      const int64_t count = std::min(kChunk, source.rows() - first);
+      mixture->check_support(source.range(first, count, Noise(0))["x"]);
+    } catch (const DataError& e) {
+      throw DataError(set.name + ": " + e.what());
+    }
 }
 
 std::vector<int64_t> LoadedRun::image_shape(const char* command) const {
@@ -134,6 +140,7 @@ Rows load_rows(const LoadedRun& run, const RowsArguments& which) {
   if (part == "all" && known)
     throw ConfigError("--part all: expected train or test for the set '" + which.data + "'");
   rows.part = head(part == "test" ? rows.set.test : rows.set.train, which.limit);
+  check_support(run, rows.set, rows.source(run));
   return rows;
 }
 

@@ -9,6 +9,7 @@
 #include "elbo/data/data_set.h"
 #include "elbo/io/run_directory.h"
 #include "elbo/models/model.h"
+#include "support/model_config.h"
 #include "support/settings.h"
 
 namespace elbo::cli {
@@ -18,9 +19,6 @@ namespace elbo::cli {
 void check_data(const data::DataSet& set, const Model& model);
 
 [[nodiscard]] at::TensorOptions tensor_options(const Settings& settings);
-
-/// The configuration of the model that the settings and the data ask for.
-[[nodiscard]] nlohmann::json model_config(const Settings& settings, const data::DataSet& set);
 
 /// A finished or stopped training.
 struct LoadedRun {
@@ -36,6 +34,10 @@ struct LoadedRun {
   /// [n, D] to [n, h, w].
   [[nodiscard]] at::Tensor as_images(const at::Tensor& x, const char* command) const;
 };
+
+/// Throws DataError, naming the set and the column, where a mixture's component families have no
+/// density at a row.
+void check_support(const LoadedRun& run, const data::DataSet& set, const data::BatchSource& source);
 
 /// The description alone, with the model built but its weights not read.
 [[nodiscard]] LoadedRun open_description(const std::string& path);

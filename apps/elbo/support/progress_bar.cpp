@@ -54,6 +54,10 @@ void ProgressBar::update(int64_t done, int64_t total, const std::string& things)
                            duration(spent * (1 - share) / share)));
 }
 
+void ProgressBar::update(double done, const std::string& figures) {
+  if (due(done >= 1)) write(done, fmt::format("{:3.0f} %  {}", 100 * done, figures));
+}
+
 void ProgressBar::write(double done, const std::string& figures) {
   if (!terminal_) {
     fmt::print(stderr, "{}\n", figures);

@@ -16,6 +16,8 @@ class ProgressBar {
   /// Of a command that has done so many of `total` things ("rows"); silent for its first two
   /// seconds.
   void update(int64_t done, int64_t total, const std::string& things);
+  /// Of anything else: the share that is done, and the words that follow it.
+  void update(double done, const std::string& figures);
   /// Clears the line, so that other output may follow.
   void clear();
 

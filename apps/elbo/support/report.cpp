@@ -7,6 +7,7 @@
 
 #include "elbo/evaluation/pictures.h"
 #include "elbo/io/atomic_file.h"
+#include "elbo/models/mixture.h"
 #include "elbo/plotting/image_grid.h"
 #include "elbo/plotting/line_chart.h"
 #include "elbo/plotting/report.h"
@@ -52,11 +53,23 @@ std::vector<std::byte> manifold_picture(const LoadedRun& run, int64_t side) {
 std::vector<std::byte> reconstruction_picture(const LoadedRun& run, const data::BatchSource& source,
                                               int64_t count) {
   const auto batch = source.range(0, std::min(count, source.rows()), evaluation_noise(0));
-  const auto& x = batch["x"];
   return plotting::reconstruction_pairs_png(
-      run.as_images(x, "reconstruct"), run.as_images(reconstruct(*run.model, x), "reconstruct"),
-      10);
+      run.as_images(batch["x"], "reconstruct"),
+      run.as_images(reconstruct(*run.model, with_gaps(batch)), "reconstruct"), 10);
 }
+
+namespace {
+
+/// Means of a mixture's components, the heaviest first.
+std::vector<std::byte> components_picture(const LoadedRun& run, const Mixture& mixture) {
+  const auto weights = mixture.parameters().front().second.front().second;
+  const auto order = weights.argsort(0, /*descending=*/true);
+  const auto z = at::eye(mixture.latent_dim(), run.options()).index_select(0, order);
+  return plotting::image_grid_png(run.as_images(mixture.decode(z).mean(), "train"),
+                                  {.columns = 10, .scale = 2});
+}
+
+}  // namespace
 
 void write_report(const LoadedRun& run, const data::DataSet& set) {
   const auto metrics = run.directory.read_metrics();
@@ -77,9 +90,15 @@ void write_report(const LoadedRun& run, const data::DataSet& set) {
         with_guide ? "The bound as training went on."
                    : "log p(x, z) at draws from the posterior, which is no bound.",
         curve(metrics, with_guide));
-  if (run.event_shape.size() == 2) {
-    add("samples", "Samples", "Means of p(x|z) at z drawn from the prior (AEVB figure 5).",
-        sample_picture(run, 100, static_cast<uint64_t>(run.settings.integer("seed"))));
+  const auto* mixture = dynamic_cast<const Mixture*>(run.model.get());
+  const bool several_laws = mixture != nullptr && mixture->config()["families"].size() > 1;
+  if (run.event_shape.size() == 2 && !several_laws) {
+    if (mixture != nullptr)
+      add("components", "Components", "Means of p(x|k), the heaviest component first.",
+          components_picture(run, *mixture));
+    else
+      add("samples", "Samples", "Means of p(x|z) at z drawn from the prior (AEVB figure 5).",
+          sample_picture(run, 100, static_cast<uint64_t>(run.settings.integer("seed"))));
     const data::BatchSource source(set.test.rows() > 0 ? set.test : set.train, set.scale,
                                    data::parse_binarize(run.settings.word("binarize")),
                                    run.options().dtype().toScalarType());
@@ -87,7 +106,7 @@ void write_report(const LoadedRun& run, const data::DataSet& set) {
       add("reconstructions", "Reconstructions",
           "Test rows, and below each the mean of p(x|z) at the guide's mean.",
           reconstruction_picture(run, source, 50));
-    if (run.model->latent_dim() == 2)
+    if (mixture == nullptr && run.model->latent_dim() == 2)
       add("manifold", "Manifold",
           "The latent plane through the inverse normal CDF (AEVB figure 4).",
           manifold_picture(run, 20));

@@ -15,6 +15,9 @@ namespace {
 
 using Kind = Setting::Kind;
 
+constexpr const char *kVae = "vae", *kMixture = "mixture", *kLatent = "vae | ppca | fa",
+                     *kEm = "em", *kGradient = "gradient";
+
 template <class T>
 T parse_number(const Setting& setting, std::string_view text) {
   T value{};
@@ -73,56 +76,80 @@ void check(const Setting& setting, const std::string& value) {
 const std::vector<Setting>& settings() {
   static const std::vector<Setting> table = {
       {"preset", "a set of defaults: today's practice, or AEVB section 5", "default",
-       "default | aevb", Kind::kWord},
-      {"model", "the model", "vae", "vae", Kind::kWord},
-      {"latent", "latent dimensions", "20", "an integer >= 1", Kind::kInteger, 1},
+       "default | aevb", Kind::kWord, 0, kGradient},
+      {"model", "a variational auto-encoder, a mixture, probabilistic PCA, factor analysis", "vae",
+       "vae | mixture | ppca | fa", Kind::kWord},
+      {"components", "K, of a mixture", "8", "an integer >= 1", Kind::kInteger, 1, kMixture},
+      {"family", "of a mixture's components: one for all columns, or one for each", "normal",
+       "<names with commas>", Kind::kWord, 0, kMixture},
+      {"covariance", "of the normal columns within a component", "full",
+       "full | tied | diagonal | spherical", Kind::kWord, 0, kMixture},
+      {"covariance-floor", "least variance, or eigenvalue of a covariance", "0.000001",
+       "a number > 0", Kind::kReal, 1e-300, kMixture},
+      {"start", "of a mixture: k-means++, or rows at random", "kmeans", "kmeans | random",
+       Kind::kWord, 0, kMixture},
+      {"restarts", "of a mixture: starts, of which the best is kept", "1", "an integer >= 1",
+       Kind::kInteger, 1, kMixture},
+      {"iterations", "of EM, at most (ppca and fa: 1000)", "200", "an integer >= 1", Kind::kInteger,
+       1, kEm},
+      {"tolerance", "EM stops at a smaller gain, in nats per datum", "0.000001", "a number >= 0",
+       Kind::kReal, 0, kEm},
+      {"latent", "latent dimensions (ppca and fa: 2)", "20", "an integer >= 1", Kind::kInteger, 1,
+       kLatent},
       {"hidden", "widths of the encoder's hidden layers; the decoder's are reversed", "500",
-       "integers >= 1 with commas, or none for a linear model", Kind::kIntegers, 1},
+       "integers >= 1 with commas, or none for a linear model", Kind::kIntegers, 1, kVae},
       {"activation", "of the hidden layers", "tanh", "tanh | relu | softplus | sigmoid | identity",
-       Kind::kWord},
+       Kind::kWord, 0, kVae},
       {"likelihood", "p(x|z); auto: bernoulli for images, gaussian otherwise", "auto",
-       "auto | bernoulli | gaussian | gaussian-sigmoid | gaussian-unit", Kind::kWord},
+       "auto | bernoulli | gaussian | gaussian-sigmoid | gaussian-unit", Kind::kWord, 0, kVae},
       {"encoder", "q(z|x); gaussian-tanh has its mean through tanh, gaussian-unit variance 1",
-       "gaussian", "gaussian | gaussian-tanh | gaussian-unit", Kind::kWord},
+       "gaussian", "gaussian | gaussian-tanh | gaussian-unit", Kind::kWord, 0, kVae},
       {"sigma-min", "smooth floor of a Gaussian likelihood's sigma", "0.001", "a number >= 0",
-       Kind::kReal},
+       Kind::kReal, 0, kVae},
       {"binarize", "of images: grey as stored, x > 1/2, or drawn anew at every visit", "none",
        "none | threshold | sample", Kind::kWord},
-      {"learner", "the learning algorithm; rws: reweighted wake-sleep, mcem: Monte Carlo EM",
-       "aevb", "aevb | wake-sleep | rws | score-function | mcem", Kind::kWord},
+      {"learner",
+       "rws: reweighted wake-sleep; mcem: Monte Carlo EM; em: of mixtures, ppca and fa; "
+       "closed-form: "
+       "of ppca",
+       "aevb", "aevb | wake-sleep | rws | score-function | mcem | em | closed-form", Kind::kWord},
       {"objective", "the estimator: AEVB eq 6 (a) or eq 7 (b), or importance-weighted", "sgvb-b",
-       "sgvb-a | sgvb-b | iwae", Kind::kWord},
+       "sgvb-a | sgvb-b | iwae", Kind::kWord, 0, kGradient},
       {"update", "theta and phi together, or phi before theta", "joint", "joint | alternating",
-       Kind::kWord},
+       Kind::kWord, 0, kGradient},
       {"baseline", "of score-function: what is subtracted from its signal", "moving-average",
-       "none | moving-average | leave-one-out | linear", Kind::kWord},
-      {"guide-phase", "of rws: where the guide learns", "both", "sleep | wake | both", Kind::kWord},
+       "none | moving-average | leave-one-out | linear", Kind::kWord, 0, kGradient},
+      {"guide-phase", "of rws: where the guide learns", "both", "sleep | wake | both", Kind::kWord,
+       0, kGradient},
       {"chain-start", "of mcem: where a row's chain begins, anew or where its last visit ended",
-       "prior", "prior | persistent", Kind::kWord},
+       "prior", "prior | persistent", Kind::kWord, 0, kGradient},
       {"transitions", "of mcem: transitions of a row's chain at each visit", "1", "an integer >= 1",
-       Kind::kInteger, 1},
+       Kind::kInteger, 1, kGradient},
       {"burn-in", "of mcem: transitions before those of a chain that begins anew", "10",
-       "an integer >= 0", Kind::kInteger},
-      {"leapfrog-steps", "of mcem: in a transition", "10", "an integer >= 1", Kind::kInteger, 1},
+       "an integer >= 0", Kind::kInteger, 0, kGradient},
+      {"leapfrog-steps", "of mcem: in a transition", "10", "an integer >= 1", Kind::kInteger, 1,
+       kGradient},
       {"target-acceptance", "of mcem: to which the step size is tuned", "0.9",
-       "a number between 0 and 1", Kind::kReal, 1e-300},
-      {"weight-updates", "of mcem: at the chain's end", "5", "an integer >= 1", Kind::kInteger, 1},
-      {"mc-samples", "L, samples of z a row", "1", "an integer >= 1", Kind::kInteger, 1},
+       "a number between 0 and 1", Kind::kReal, 1e-300, kGradient},
+      {"weight-updates", "of mcem: at the chain's end", "5", "an integer >= 1", Kind::kInteger, 1,
+       kGradient},
+      {"mc-samples", "L, samples of z a row", "1", "an integer >= 1", Kind::kInteger, 1, kGradient},
       {"init", "weights from N(0, 0.01^2), or Xavier's uniform", "xavier", "aevb | xavier",
-       Kind::kWord},
+       Kind::kWord, 0, kGradient},
       {"weight-prior", "precision of the Gaussian prior on all weights (MAP); 0 for none", "0",
-       "a number >= 0", Kind::kReal},
+       "a number >= 0", Kind::kReal, 0, kGradient},
       {"objective-scale", "the bound per datum, or of the full data (AEVB eq 8)", "datum",
-       "datum | full-data", Kind::kWord},
-      {"optimizer", "the optimiser", "adam", "sgd | adagrad | adam", Kind::kWord},
+       "datum | full-data", Kind::kWord, 0, kGradient},
+      {"optimizer", "the optimiser", "adam", "sgd | adagrad | adam", Kind::kWord, 0, kGradient},
       {"lr", "learning rate; auto: the best of 0.01, 0.02, 0.1 on the first updates", "0.002",
-       "auto or a number > 0", Kind::kReal, 1e-300},
+       "auto or a number > 0", Kind::kReal, 1e-300, kGradient},
       {"lr-schedule", "constant, or falling to 0 by a cosine", "cosine", "constant | cosine",
-       Kind::kWord},
-      {"batch", "M, rows a minibatch", "100", "an integer >= 1", Kind::kInteger, 1},
-      {"epochs", "passes over the training rows", "20", "an integer >= 1", Kind::kInteger, 1},
+       Kind::kWord, 0, kGradient},
+      {"batch", "M, rows a minibatch", "100", "an integer >= 1", Kind::kInteger, 1, kGradient},
+      {"epochs", "passes over the training rows", "20", "an integer >= 1", Kind::kInteger, 1,
+       kGradient},
       {"samples", "stop after this many rows instead; 0: go by epochs", "0", "an integer >= 0",
-       Kind::kInteger},
+       Kind::kInteger, 0, kGradient},
       {"precision", "of all computation; bfloat16: of the layers' products, summed in float32",
        "float32", "float64 | float32 | bfloat16", Kind::kWord},
       {"threads", "0: as many as the machine has", "0", "an integer >= 0", Kind::kInteger},
@@ -157,6 +184,14 @@ const Values& preset(const std::string& name) {
   if (it == presets.end())
     throw ConfigError(fmt::format("--preset = '{}'; expected default | aevb", name));
   return it->second;
+}
+
+const Values& model_defaults(const std::string& model) {
+  static const Values none,
+      mixture = {{"learner", "em"}, {"precision", "float64"}},
+      linear = {
+          {"learner", "em"}, {"precision", "float64"}, {"latent", "2"}, {"iterations", "1000"}};
+  return model == "mixture" ? mixture : model == "ppca" || model == "fa" ? linear : none;
 }
 
 void add_flags(CLI::App& command, Values& flags) {
@@ -196,13 +231,14 @@ Values read_config(const std::string& path) {
 
 Settings::Settings(const Values& flags, const Values& config) {
   for (const Setting& s : settings()) values_[s.name] = s.default_value;
-  const auto chosen = [&](const Values& v) {
-    const auto it = v.find("preset");
-    return it == v.end() ? nullptr : &it->second;
+  const auto chosen = [&](const char* setting) -> const std::string* {
+    for (const Values* v : {&flags, &config})
+      if (const auto it = v->find(setting); it != v->end()) return &it->second;
+    return nullptr;
   };
-  const std::string* name = chosen(flags);
-  if (name == nullptr) name = chosen(config);
-  if (name != nullptr)
+  if (const auto* model = chosen("model"))
+    for (const auto& [key, value] : model_defaults(*model)) values_[key] = value;
+  if (const auto* name = chosen("preset"))
     for (const auto& [key, value] : preset(*name)) values_[key] = value;
   for (const auto& [key, value] : config) set(key, value);
   for (const auto& [key, value] : flags) set(key, value);
@@ -216,6 +252,21 @@ Settings::Settings(const nlohmann::json& saved) {
 void Settings::set(const std::string& name, const std::string& value) {
   check(find_setting(name), value);
   values_[name] = value;
+}
+
+std::string Settings::kind_of_learner() const {
+  const auto& learner = word("learner");
+  return learner == "em" || learner == "closed-form" ? learner : "gradient";
+}
+
+void Settings::check_effect(const Values& given) const {
+  const auto learner = kind_of_learner();
+  for (const auto& [name, value] : given) {
+    const std::string with = find_setting(name).with;
+    if (!with.empty() && !is_word_of(word("model"), with) && !is_word_of(learner, with))
+      throw ConfigError(fmt::format("--{} {}: has no effect on --model {} --learner {}", name,
+                                    value, word("model"), word("learner")));
+  }
 }
 
 const std::string& Settings::word(const std::string& name) const { return values_.at(name); }

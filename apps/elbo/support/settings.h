@@ -19,7 +19,8 @@ struct Setting {
   const char* default_value;
   const char* range;  ///< words for --help and errors
   enum class Kind { kWord, kInteger, kReal, kIntegers } kind;
-  double low = 0;  ///< least value of a number
+  double low = 0;         ///< least value of a number
+  const char* with = "";  ///< models, and kinds of learner, with which it has an effect; "": all
 };
 
 /// The table.
@@ -37,8 +38,11 @@ void add_flags(CLI::App& command, Values& flags);
 /// The "key = value" lines of a config file; ConfigError names the file and the key.
 [[nodiscard]] Values read_config(const std::string& path);
 
-/// Flag over config file over preset over default. Every setting has a value, checked against its
-/// range; ConfigError names the flag.
+/// What a model sets in place of the table's defaults.
+[[nodiscard]] const Values& model_defaults(const std::string& model);
+
+/// Flag over config file over preset over the model's default over the table's. Every setting has a
+/// value, checked against its range; ConfigError names the flag.
 class Settings {
  public:
   Settings(const Values& flags, const Values& config);
@@ -49,6 +53,10 @@ class Settings {
   [[nodiscard]] double real(const std::string& name) const;
   [[nodiscard]] std::vector<int64_t> integers(const std::string& name) const;
   void set(const std::string& name, const std::string& value);
+  /// "em", "closed-form", or "gradient" for all others.
+  [[nodiscard]] std::string kind_of_learner() const;
+  /// Throws ConfigError where a value is given that has no effect on the model as it is learnt.
+  void check_effect(const Values& given) const;
   [[nodiscard]] const Values& values() const { return values_; }
   [[nodiscard]] nlohmann::json to_json() const;
 

@@ -28,7 +28,8 @@ struct RowStream {
 
 struct EmOptions {
   /// Rows of one E step. Tables [K, chunk_rows] should fit in a core's cache; the program runs on
-  /// as many chunks at once as there are threads, so it must not change what it captures.
+  /// as many chunks at once as there are threads, so it must not change what it captures. Fewer are
+  /// taken where the parameters are so many that a table of them for each row would be large.
   int64_t chunk_rows = 2000;
   /// Stepwise EM moves its statistics by (t + 2)^-step_exponent at the t-th minibatch; in (1/2, 1].
   double step_exponent = 0.7;

@@ -31,7 +31,8 @@ struct MixtureFitOptions {
 
 struct MixtureFit {
   double log_likelihood = 0;  ///< nats per datum, of the parameters kept
-  int64_t iterations = 0;     ///< of the start that was kept
+  int64_t restart = 0;        ///< the start that was kept, from 0
+  int64_t iterations = 0;     ///< of it
   bool converged = false;
   int64_t repairs = 0;        ///< components brought back, in the start that was kept
   std::vector<double> curve;  ///< the log likelihood before each of its iterations
