@@ -34,6 +34,7 @@
 #include "elbo/inference/nuts.h"
 #include "elbo/inference/wake_sleep.h"
 #include "elbo/io/run_directory.h"
+#include "elbo/models/bayesian_decoder.h"
 #include "elbo/models/bayesian_regression.h"
 #include "elbo/models/conjugate_regression.h"
 #include "elbo/models/mixture.h"

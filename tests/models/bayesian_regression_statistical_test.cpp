@@ -49,21 +49,30 @@ BayesianRegression regression_of(nn::WeightFamily family,
 
 struct Course {
   int64_t minibatch = kRows;
-  int64_t steps = 4000;
-  Estimator estimator = Sgvb{.num_particles = 4};
+  int64_t steps = 8000;
+  std::function<void(Bound&)> planted = [](Bound&) {};
 };
 
 void learn(const BayesianRegression& regression, const Batch& data, const Course& course) {
+  // Draws enough that those of the rows, not of the weights, decide what is left of the noise.
+  const Sgvb sgvb{.num_particles = course.minibatch == data.size() ? 4 : 16};
+  const Estimator estimator = [&](const auto& p, const auto& q, const auto& b, const auto& noise) {
+    Bound bound = sgvb(p, q, b, noise);
+    course.planted(bound);
+    return bound;
+  };
   FlatParameters parameters(regression.parameters());
   Aevb aevb(regression.model(), regression.guide(), parameters,
-            std::make_unique<Adam>(parameters, 0), {.estimator = course.estimator});
+            std::make_unique<Adam>(parameters, 0), {.estimator = estimator});
   for (int64_t t = 0; t < course.steps; ++t) {
-    const double done = static_cast<double>(t) / static_cast<double>(course.steps);
-    aevb.optimizer().lr = 0.05 * 0.5 * (1 + std::cos(std::numbers::pi * done));
+    const double left = 1 - static_cast<double>(t) / static_cast<double>(course.steps);
+    aevb.optimizer().lr = 0.03 * left * left * left;
     const Noise noise(42, static_cast<uint64_t>(t));
-    const auto u = noise.site("rows").draws(data.size()).uniform({data.size()}, kDouble);
-    const auto rows = course.minibatch == data.size() ? at::arange(data.size())
-                                                      : u.argsort().narrow(0, 0, course.minibatch);
+    // Epochs in an order of their own, as the trainer has it.
+    const int64_t batches = data.size() / course.minibatch;
+    const auto of_epoch = Noise(42, static_cast<uint64_t>(t / batches)).site("rows");
+    const auto order = of_epoch.draws(data.size()).uniform({data.size()}, kDouble).argsort();
+    const auto rows = order.narrow(0, t % batches * course.minibatch, course.minibatch);
     (void)aevb.step(rows_of(data, rows), noise);
   }
 }
@@ -128,14 +137,7 @@ TEST(Recovery, RejectsBoundsOfAnotherScale) {
   const auto exact = exact_of(data);
   const auto with = [&](const std::function<void(Bound&)>& planted) {
     const auto regression = regression_of(nn::WeightFamily::kCholesky);
-    learn(regression, data,
-          {.minibatch = kMinibatch,
-           .steps = 1500,
-           .estimator = [&](const auto& p, const auto& q, const auto& b, const auto& noise) {
-             auto bound = Sgvb{.num_particles = 4}(p, q, b, noise);
-             planted(bound);
-             return bound;
-           }});
+    learn(regression, data, {.minibatch = kMinibatch, .steps = 1500, .planted = planted});
     return error_of(regression.posterior(), exact.mean(), exact.covariance().diagonal());
   };
   constexpr double kTimes = static_cast<double>(kRows) / kMinibatch;

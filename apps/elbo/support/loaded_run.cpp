@@ -66,7 +66,8 @@ nlohmann::json model_config(const Settings& settings, const data::DataSet& set) 
   return {{"model", settings.word("model")},           {"data_dim", numel(set.event_shape)},
           {"latent", settings.integer("latent")},      {"hidden", settings.integers("hidden")},
           {"activation", settings.word("activation")}, {"likelihood", likelihood},
-          {"encoder", settings.word("encoder")},       {"sigma_min", settings.real("sigma-min")}};
+          {"encoder", settings.word("encoder")},       {"sigma_min", settings.real("sigma-min")},
+          {"weights", settings.word("weights")}};
 }
 
 std::vector<int64_t> LoadedRun::image_shape(const char* command) const {

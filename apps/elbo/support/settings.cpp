@@ -90,6 +90,8 @@ const std::vector<Setting>& settings() {
        "auto | bernoulli | gaussian | gaussian-sigmoid | gaussian-unit", Kind::kWord},
       {"encoder", "q(z|x); gaussian-tanh has its mean through tanh, gaussian-unit variance 1",
        "gaussian", "gaussian | gaussian-tanh | gaussian-unit", Kind::kWord},
+      {"weights", "of the decoder: parameters, or latent variables with a posterior q(W)", "point",
+       "point | bayes", Kind::kWord},
       {"sigma-min", "smooth floor of a Gaussian likelihood's sigma", "0.001", "a number >= 0",
        Kind::kReal},
       {"binarize", "of images: grey as stored, x > 1/2, or drawn anew at every visit", "none",
