@@ -59,7 +59,6 @@ TEST_F(CliBayes, RefusesWhatWouldTreatTheWeightsAsOfOneRow) {
   refuses({"--learner", "score-function"}, "expected --learner aevb");
   refuses({"--objective", "iwae"}, "--objective sgvb-a or sgvb-b");
   refuses({"--weight-prior", "1"}, "--weight-prior 1");
-  refuses({"--weights", "random"}, "--weights = 'random'; expected point | bayes");
   expect_success(run("A", "1"));
   expect_refusal({"evaluate", "A", "pictures.idx", "--estimator", "importance"}, EX_CONFIG,
                  "--estimator importance");
