@@ -142,6 +142,17 @@ void check_learner(const Settings& s) {
     throw ConfigError(
         fmt::format("--mc-samples {}: wake-sleep has 1; expected --learner rws, which weights them",
                     s.integer("mc-samples")));
+  if (s.word("weights") == "bayes") {
+    if (learner != "aevb" || s.word("objective") == "iwae")
+      throw ConfigError(
+          "--weights bayes: its q(W) is shared by all rows; expected --learner aevb and "
+          "--objective sgvb-a or sgvb-b");
+    if (s.real("weight-prior") != 0)
+      throw ConfigError(
+          fmt::format("--weight-prior {}: with --weights bayes the weights have a "
+                      "prior that is learnt; expected 0",
+                      s.word("weight-prior")));
+  }
   const bool leaves_out = learner == "score-function" && s.word("baseline") == "leave-one-out";
   if ((leaves_out || learner == "rws") && s.integer("mc-samples") < 2)
     throw ConfigError(

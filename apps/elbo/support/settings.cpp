@@ -104,14 +104,15 @@ const std::vector<Setting>& settings() {
        "auto | bernoulli | gaussian | gaussian-sigmoid | gaussian-unit", Kind::kWord, 0, kVae},
       {"encoder", "q(z|x); gaussian-tanh has its mean through tanh, gaussian-unit variance 1",
        "gaussian", "gaussian | gaussian-tanh | gaussian-unit", Kind::kWord, 0, kVae},
+      {"weights", "of the decoder: parameters, or latent variables with a posterior q(W)", "point",
+       "point | bayes", Kind::kWord, 0, kVae},
       {"sigma-min", "smooth floor of a Gaussian likelihood's sigma", "0.001", "a number >= 0",
        Kind::kReal, 0, kVae},
       {"binarize", "of images: grey as stored, x > 1/2, or drawn anew at every visit", "none",
        "none | threshold | sample", Kind::kWord},
       {"learner",
-       "rws: reweighted wake-sleep; mcem: Monte Carlo EM; em: of mixtures, ppca and fa; "
-       "closed-form: "
-       "of ppca",
+       "rws: reweighted wake-sleep; mcem: Monte Carlo EM; em: for mixture, ppca, fa; "
+       "closed-form: for ppca",
        "aevb", "aevb | wake-sleep | rws | score-function | mcem | em | closed-form", Kind::kWord},
       {"objective", "the estimator: AEVB eq 6 (a) or eq 7 (b), or importance-weighted", "sgvb-b",
        "sgvb-a | sgvb-b | iwae", Kind::kWord, 0, kGradient},
