@@ -27,8 +27,8 @@ class RunDirectory {
 
   /// Makes `path` (and its parents) for a new run and proves that a file can be written there; when
   /// it cannot, nothing is left behind.
-  /// Throws: ConfigError when it already holds a run or other files than a lock's; IoError when it is a file or
-  /// cannot be written.
+  /// Throws: ConfigError when it already holds a run or other files than a lock's; IoError when it
+  /// is a file or cannot be written.
   [[nodiscard]] static RunDirectory create(const std::filesystem::path& path);
 
   /// An existing run. Throws: NoInputError when there is no model.json in it.
