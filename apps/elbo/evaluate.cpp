@@ -12,6 +12,7 @@
 #include "elbo/evaluation/posterior_evidence.h"
 #include "elbo/kernels/runtime.h"
 #include "elbo/models/mixture.h"
+#include "elbo/models/vae.h"
 #include "support/loaded_run.h"
 #include "support/progress_bar.h"
 
@@ -20,6 +21,7 @@ namespace {
 
 struct Arguments {
   std::string estimator = "elbo", form = "sgvb-b", fit = "gaussian", from = "guide";
+  std::string weights = "draws";
   RowsArguments rows;
   int64_t samples = 0, temperatures = 100;  // 0: the estimator's default
   bool simulate = false, json = false;
@@ -173,11 +175,28 @@ void evaluate_evidence_of(const Arguments& a, const LoadedRun& run, const Rows& 
     fmt::print("binarisation    {}\n", run.settings.word("binarize"));
 }
 
+/// --weights of a run with --weights bayes.
+void fix_weights(const Arguments& a, LoadedRun& run) {
+  const auto* vae = dynamic_cast<const Vae*>(run.model.get());
+  const bool bayes = vae != nullptr && run.settings.word("weights") == "bayes";
+  if (a.weights == "mean") {
+    if (!bayes)
+      throw ConfigError("--weights mean: expected a run that was trained with --weights bayes");
+    run.model = vae->at_mean_weights();
+  } else if (bayes && a.estimator != "elbo") {
+    throw ConfigError(
+        fmt::format("--estimator {}: takes rows one by one, but all share the draws "
+                    "of the weights; expected --weights mean",
+                    a.estimator));
+  }
+}
+
 void evaluate(const Arguments& a) {
   runtime::tune();
   if (a.simulate && a.estimator != "ais")
     throw ConfigError("--simulate: expected --estimator ais, which has bounds from both sides");
-  const auto run = open_run(a.rows.run);
+  auto run = open_run(a.rows.run);
+  fix_weights(a, run);
   const auto rows = load_rows(run, a.rows);
   if (a.estimator == "elbo")
     evaluate_bound(a, run, rows);
@@ -214,6 +233,8 @@ void add_evaluate(CLI::App& program) {
   command->add_option("--temperatures", a->temperatures, "of ais: steps along the path")
       ->check(CLI::PositiveNumber)
       ->default_str("100");
+  word("--weights", a->weights, "of a run with --weights bayes: drawn from q(W), or at its mean",
+       {"draws", "mean"});
   command->add_flag("--simulate", a->simulate,
                     "of ais: as many rows drawn from the model, with an upper bound too");
   command->add_flag("--json", a->json, "one JSON object on standard output");

@@ -19,7 +19,7 @@ struct Arguments {
   std::string figure, only, out = "runs/paper";
   double budget = 1e7;
   uint64_t seed = 0;
-  int64_t threads = 0;
+  int64_t threads = 0, seeds = 3;
   bool json = false;
 };
 
@@ -52,11 +52,18 @@ Outcomes train(Reproduction& reproduction, const std::vector<Curve>& curves) {
       Progress whole = p;
       whole.samples = others + p.samples;
       whole.total_samples = total;
+      bar.quantity = curves[i].learner == "mcem" ? "log p(x, z)" : "bound";
       bar.update(whole, curves[i].name());
+    };
+    ProgressBar choice;
+    hooks.on_choice = [&](int64_t tried, int64_t updates) {
+      choice.update(tried, updates, "updates to choose the rate of " + curves[i].name());
+      if (tried == updates) choice.clear();
     };
     hooks.should_stop = interrupted;
     hooks.say = [&](const std::string& line) {
       bar.clear();
+      choice.clear();
       fmt::print(stderr, "elbo: {}\n", line);
     };
     try {
@@ -71,25 +78,29 @@ Outcomes train(Reproduction& reproduction, const std::vector<Curve>& curves) {
   return out;
 }
 
-void print_for_people(const Arguments& a, const std::vector<std::string>& files,
-                      const nlohmann::ordered_json& summary,
-                      const std::vector<std::string>& remaining, size_t curves) {
-  fmt::print("{}", summary_text(summary));
-  for (const auto& file : files) fmt::print("wrote {}\n", file);
+/// The command that does what is left: of the selected curves, else of all.
+void print_rest(const Arguments& a, const std::vector<std::string>& remaining, bool selected_remain,
+                size_t curves) {
   if (remaining.empty()) return;
   std::string names;
   for (const auto& name : remaining) names += (names.empty() ? "" : ", ") + name;
   fmt::print("{} of the figure's {} curves finished; to go: {}\n", curves - remaining.size(),
              curves, names);
   const auto setting = [](bool given, const std::string& text) { return given ? text : ""; };
-  fmt::print("go on with: elbo reproduce {} --out {} --budget {:g}{}\n", a.figure, a.out, a.budget,
-             setting(a.seed != 0, fmt::format(" --seed {}", a.seed)));
+  fmt::print("go on with: elbo reproduce {} --out {} --budget {:g}{}{}{}{}\n", a.figure, a.out,
+             a.budget, setting(selected_remain && !a.only.empty(), " --only " + a.only),
+             setting(a.seed != 0, fmt::format(" --seed {}", a.seed)),
+             setting(a.seeds != Arguments{}.seeds, fmt::format(" --seeds {}", a.seeds)),
+             setting(a.threads != 0, fmt::format(" --threads {}", a.threads)));
 }
 
 void reproduce(const Arguments& a) {
   if (!(a.budget >= 1 && a.budget <= 1e12))
     throw ConfigError(fmt::format("--budget {:g}; expected samples, from 1 to 1e12", a.budget));
-  const auto curves = curves_of(a.figure);
+  if (a.seeds != Arguments{}.seeds && a.figure != "figure3")
+    throw ConfigError(fmt::format("--seeds {}: {} has one curve of each kind; expected figure3",
+                                  a.seeds, a.figure));
+  const auto curves = curves_of(a.figure, a.seed, a.seeds);
   const auto selected = select(curves, a.only);
   runtime::tune({.threads = static_cast<int>(a.threads)});
   Reproduction reproduction({.out = a.out,
@@ -98,21 +109,25 @@ void reproduce(const Arguments& a) {
                              .threads = a.threads});
   const auto outcomes = train(reproduction, selected);
 
-  const auto files = draw_figure(a.figure, reproduction, a.out);
-  const auto summary =
-      a.figure == "figure2" ? summary_of_figure2(reproduction) : nlohmann::ordered_json::array();
+  const auto files = draw_figure(a.figure, curves, reproduction, a.out);
+  const auto summary = summary_of(a.figure, curves, reproduction);
+  const auto is_left = [&](const Curve& curve) {
+    return !reproduction.begun(curve) || !reproduction.finished(curve);
+  };
   std::vector<std::string> remaining;
   for (const Curve& curve : curves)
-    if (!reproduction.begun(curve) || !reproduction.finished(curve))
-      remaining.push_back(curve.name());
-  if (a.json)
+    if (is_left(curve)) remaining.push_back(curve.name());
+  if (a.json) {
     fmt::print(
         "{}\n",
         nlohmann::ordered_json{
             {"figure", a.figure}, {"files", files}, {"remaining", remaining}, {"summary", summary}}
             .dump());
-  else
-    print_for_people(a, files, summary, remaining, curves.size());
+  } else {
+    fmt::print("{}", summary_text(a.figure, summary));
+    for (const auto& file : files) fmt::print("wrote {}\n", file);
+    print_rest(a, remaining, std::any_of(selected.begin(), selected.end(), is_left), curves.size());
+  }
   if (!outcomes.diverged.empty())
     throw NumericError(fmt::format("reproduce: {} of {} curves diverged, {} the first",
                                    outcomes.diverged.size(), selected.size(),
@@ -126,12 +141,17 @@ void add_reproduce(CLI::App& program) {
   auto a = std::make_shared<Arguments>();
   command->add_option("FIGURE", a->figure, "which: learning curves, manifolds, samples")
       ->required()
-      ->check(CLI::IsMember({"figure2", "figure4", "figure5"}));
+      ->check(CLI::IsMember({"figure2", "figure3", "figure4", "figure5"}));
   command->add_option("--out", a->out, "the folder of runs and figures; goes on with what is there")
       ->default_str("runs/paper");
   command->add_option("--budget", a->budget, "samples evaluated a curve, rounded up to epochs")
       ->default_str("1e7");
   command->add_option("--only", a->only, "some of the curves: mnist-3,frey-2-aevb");
+  command
+      ->add_option("--seeds", a->seeds,
+                   "of figure3: trainings of each curve, seeds --seed, + 1, ...")
+      ->check(CLI::Range(1, 1000))
+      ->default_str("3");
   command->add_option("--threads", a->threads, "0: as many as the machine has")
       ->check(CLI::NonNegativeNumber)
       ->default_str("0");

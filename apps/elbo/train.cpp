@@ -32,8 +32,8 @@ struct Arguments {
 Settings resumed_settings(const LoadedRun& run, const Values& flags) {
   Settings s = run.settings;
   for (const auto& [name, value] : flags) {
-    const bool free =
-        name == "threads" || (name == "epochs" && s.word("lr-schedule") == "constant");
+    const bool free = name == "threads" || ((name == "epochs" || name == "samples") &&
+                                            s.word("lr-schedule") == "constant");
     if (!free && s.word(name) != value)
       throw ConfigError(
           fmt::format("--{} {}: the run was started with {}; expected no other value "
@@ -62,6 +62,9 @@ void finish(const LoadedRun& run, const data::DataSet& set, const Trainer& train
   }
   if (last.contains("test_elbo"))
     fmt::print("test bound {:.4f} nats per datum\n", last["test_elbo"].get<double>());
+  if (!learns_guide(run.settings))
+    fmt::print("log p(x): elbo evaluate {} {} --estimator hmc\n", path,
+               run.description.at("data").at("name").get<std::string>());
   fmt::print("wrote {}: open {} in a browser\n", path, run.directory.report().string());
 }
 
@@ -110,6 +113,7 @@ void train(const Arguments& a) {
     run = std::make_unique<LoadedRun>(LoadedRun{std::move(directory), describe(s, set, spec), s,
                                                 std::move(model), set.event_shape});
   }
+  const auto lock = run->directory.lock();
   check_data(set, *run->model);
 
   const auto binarize = data::parse_binarize(s.word("binarize"));
@@ -118,7 +122,18 @@ void train(const Arguments& a) {
   const auto seed = static_cast<uint64_t>(s.integer("seed"));
   DiscardUnlessKept discard{run->directory};
   if (s.word("lr") == "auto") {
-    s.set("lr", fmt::format("{}", chosen_rate(*run->model, s, source)));
+    ProgressBar bar;
+    const auto rate = chosen_rate(
+        *run->model, s, source,
+        {.on_update = [&](int64_t done,
+                          int64_t total) { bar.update(done, total, "updates to choose --lr"); },
+         .should_stop = interrupted});
+    bar.clear();
+    if (!rate) {
+      fmt::print("{}\n", a.json ? "{}" : "stopped while choosing --lr: nothing was kept");
+      return;
+    }
+    s.set("lr", fmt::format("{}", *rate));
     fmt::print(stderr, "elbo: chose --lr {}\n", s.word("lr"));
   }
   run->settings = s;
@@ -134,23 +149,24 @@ void train(const Arguments& a) {
     return;
   }
   initialise_model(*run->model, nn::parse_init(s.word("init")), seed);
-  const auto trainee = make_learner(*run->model, s, s.real("lr"));
+  const auto trainee = make_learner(*run->model, s, s.real("lr"), source.rows());
 
   Trainer trainer(trainer_options(s), *trainee.learner, *trainee.optimizer, source, run->directory);
   ProgressBar bar;
+  if (!learns_guide(s)) bar.quantity = "log p(x, z)";
   trainer.on_step = [&](const Progress& p) { bar.update(p); };
   double sigma = std::numeric_limits<double>::infinity();
   trainer.on_epoch = [&](const Progress&) {
-    nlohmann::json out = nlohmann::json::object();
-    if (set.test.rows() == 0) return out;
+    auto out = trainee.diagnostics ? trainee.diagnostics() : nlohmann::json::object();
+    if (set.test.rows() == 0 || !learns_guide(s)) return out;
     const data::BatchSource test(set.test, set.scale, binarize, type);
     EvaluateOptions evaluation;
     evaluation.seed = seed;
     const auto e = evaluate_elbo(*run->model, test, evaluation);
-    out = {{"test_elbo", e.mean},
-           {"test_standard_error", e.standard_error},
-           {"test_reconstruction", e.reconstruction},
-           {"test_kl", e.kl}};
+    out.update({{"test_elbo", e.mean},
+                {"test_standard_error", e.standard_error},
+                {"test_reconstruction", e.reconstruction},
+                {"test_kl", e.kl}});
     sigma = smallest_sigma(*run->model, test, evaluation);
     if (std::isfinite(sigma)) out["smallest_sigma"] = sigma;
     return out;

@@ -75,12 +75,24 @@ struct LowRank {
   }
 };
 
+/// Independent coordinates.
+struct Diagonal {
+  Tensor loc, scale;
+  [[nodiscard]] Tensor half_log_det() const { return scale.log().sum(-1); }
+  [[nodiscard]] Tensor trace(const Tensor& a) const {
+    return sum_of_squares(a / scale.unsqueeze(-1));
+  }
+};
+
 Full view(const MultivariateNormal& law) { return {wide(law.loc()), wide(law.scale_tril())}; }
 LowRank view(const LowRankMultivariateNormal& law) {
   return {wide(law.loc()), wide(law.cov_factor()), wide(law.cov_diag())};
 }
 Full view(const Normal& law) {
   return {wide(law.loc()), at::diag_embed(wide(law.scale()).expand(law.batch_shape()))};
+}
+Diagonal diagonal_view(const Normal& law) {
+  return {wide(law.loc()), wide(law.scale()).expand(law.batch_shape())};
 }
 
 Tensor trace(const Full& q, const Full& p) { return p.trace(q.tril); }
@@ -90,6 +102,10 @@ Tensor trace(const LowRank& q, const Full& p) {
 }
 Tensor trace(const LowRank& q, const LowRank& p) {
   return p.trace(q.factor) + p.trace_of_diagonal(q.diag);
+}
+Tensor trace(const Full& q, const Diagonal& p) { return p.trace(q.tril); }
+Tensor trace(const LowRank& q, const Diagonal& p) {  // no d x d matrix, for d may be a network's
+  return p.trace(q.factor) + (q.diag / p.scale.square()).sum(-1);
 }
 
 template <class Q, class P>
@@ -123,7 +139,7 @@ void add_independent() {
     const auto* base = vector_of_normals(p);
     if (base == nullptr) return Tensor();
     check_events(q, p);
-    return finished(kl_of_normals(view(q), view(*base)), q, p, q.loc(), base->loc());
+    return finished(kl_of_normals(view(q), diagonal_view(*base)), q, p, q.loc(), base->loc());
   });
 }
 

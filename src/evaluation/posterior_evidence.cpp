@@ -3,12 +3,73 @@
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
+#include <string>
+#include <vector>
 
 #include "elbo/evaluation/density_fit.h"
 #include "elbo/inference/latent_density.h"
+#include "estimators/detail/trace_pair.h"
 
 namespace elbo {
+namespace {
+
+/// Bounds memory; part of what seeded numbers depend on.
+constexpr int64_t kTogether = 50;
+constexpr int64_t kScouting = 15;
+constexpr double kStranded = 30;
+
+/// Chains that have not found what another chain of their row has go on from there: u [C M, D].
+at::Tensor without_stranded(const LatentDensity& joint, const at::Tensor& u, int64_t rows,
+                            const Noise& noise, const HmcOptions& options) {
+  HmcSampler scouts([&](const at::Tensor& at) { return joint(at); }, u, joint.keyed(noise),
+                    options);
+  scouts.warm_up(kScouting);
+  const auto position = scouts.state().position.view({-1, rows, joint.dim()});
+  const auto log_joint = scouts.state().log_density.view({-1, rows});
+  const auto [best, which] = log_joint.max(0, /*keepdim=*/true);  // [1, M]
+  const auto there = position.gather(0, which.unsqueeze(-1).expand({1, rows, joint.dim()}));
+  const auto stranded = (log_joint < best - kStranded).unsqueeze(-1);
+  return at::where(stranded, there, position).reshape(u.sizes());
+}
+
+/// u [C M, D] of draws of the guide, resampled by weight: the chains of the fit, and again, in the
+/// same places, those of the estimate. In modes of their own the two would know nothing of each
+/// other's.
+at::Tensor resampled(const Program& model, const Program& guide, const Batch& batch,
+                     const Noise& noise, const PosteriorEvidenceOptions& options) {
+  const int64_t half = options.chains / 2, rows = batch.size();
+  const LatentDensity joint(model, batch, {.chains = half});
+  std::vector<at::Tensor> points, weights;
+  for (int64_t first = 0; first < options.candidates; first += kTogether) {
+    const int64_t count = std::min(kTogether, options.candidates - first);
+    const detail::TracePair pair("posterior_evidence", model, guide, batch,
+                                 noise.site(std::to_string(first / kTogether)), count,
+                                 detail::Draws::kDetached);
+    auto weight = at::zeros({count, rows}, at::kDouble);
+    for (const Site& p : pair.model.sites()) {
+      weight += p.log_prob();
+      if (!p.observed) weight -= pair.guide.at(p.name).log_prob();
+    }
+    weights.push_back(weight);
+    const LatentDensity part(model, batch, {.chains = count});
+    points.push_back(part.unconstrained(pair.guide).view({count, rows, joint.dim()}));
+  }
+  // The greatest of log weights with Gumbel noise is a draw by weight.
+  const auto uniform = noise.site("resample")
+                           .rows(batch.rows)
+                           .particles(half)
+                           .uniform({half, rows, options.candidates}, at::kDouble);
+  const auto chosen = (at::cat(weights).t() - (-uniform.log()).log()).argmax(-1);  // [C / 2, M]
+  const auto index = chosen.unsqueeze(-1).expand({half, rows, joint.dim()});
+  const auto u =
+      without_stranded(joint, at::cat(points).gather(0, index).reshape({half * rows, joint.dim()}),
+                       rows, noise.site("scout"), options.hmc);
+  return at::cat({u, u});
+}
+
+}  // namespace
 
 void PosteriorEvidenceOptions::validate() const {
   if (chains < 2 || chains % 2 != 0)
@@ -18,6 +79,9 @@ void PosteriorEvidenceOptions::validate() const {
     throw ConfigError(fmt::format("posterior_evidence: draws = {}; expected >= 4", draws));
   if (warm_up < 0)
     throw ConfigError(fmt::format("posterior_evidence: warm_up = {}; expected >= 0", warm_up));
+  if (candidates < 1)
+    throw ConfigError(
+        fmt::format("posterior_evidence: candidates = {}; expected >= 1", candidates));
   hmc.validate();
 }
 
@@ -49,9 +113,13 @@ PosteriorEvidence posterior_evidence(const Program& model, const Program& guide,
   const LatentDensity joint(model, batch, {.chains = chains});
   if (!joint.is_by_datum())
     throw SiteError("posterior_evidence: a latent site lies outside the plate");
-  const auto guess = Trace::run(guide, batch, noise.site("start"),
-                                {.num_particles = chains, .requires_grad = false});
-  HmcSampler sampler([&](const at::Tensor& u) { return joint(u); }, joint.unconstrained(guess),
+  const Noise start = noise.site("start");
+  const auto from =
+      options.candidates > 1
+          ? resampled(model, guide, batch, start, options)
+          : joint.unconstrained(
+                Trace::run(guide, batch, start, {.num_particles = chains, .requires_grad = false}));
+  HmcSampler sampler([&](const at::Tensor& u) { return joint(u); }, from,
                      joint.keyed(noise.site("hmc")), options.hmc);
   sampler.warm_up(options.warm_up);
   const HmcRun run = sampler.run(options.draws);

@@ -34,6 +34,7 @@ StepResult Aevb::gradient(const Batch& batch, const Noise& noise) {
   if (options_.bfloat16_products) rounding.emplace();
   const Bound bound = options_.estimator(model_, guide_, batch, noise);
   StepResult result;
+  result.gradient_evaluations = bound.reconstruction.size(0);
   result.reconstruction = detail::finite_mean(bound.reconstruction, "reconstruction log p(x|z)");
   result.kl = detail::finite_mean(bound.kl, "KL(q(z|x)||p(z))");
   std::vector<at::Tensor> roots, seeds;
@@ -74,7 +75,7 @@ StepResult Aevb::step(const Batch& batch, const Noise& noise) {
     return result;
   }
   result.log_prior = ascend(parameters_.segment("phi"), batch.total);
-  gradient(batch, noise.site("theta"));
+  result.gradient_evaluations += gradient(batch, noise.site("theta")).gradient_evaluations;
   result.log_prior += ascend(parameters_.segment("theta"), batch.total);
   return result;
 }

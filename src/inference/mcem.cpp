@@ -142,6 +142,7 @@ StepResult Mcem::step(const Batch& batch, const Noise& noise) {
               .reconstruction = detail::finite_mean(joint.observed, "reconstruction log p(x|z)"),
               .log_prior = log_prior};
   }
+  result.gradient_evaluations = chains_.gradient_evaluations + options_.weight_updates;
   if (options_.start == ChainStart::kPersistent) positions_.index_copy_(0, batch.rows, u);
   return result;
 }

@@ -84,7 +84,11 @@ StepResult WakeSleep::step(const Batch& batch, const Noise& noise) {
     std::optional<Bfloat16Products> rounding;
     if (options_.bfloat16_products) rounding.emplace();
     result = wake(terms, batch, noise);
-    if (options_.guide_phase != GuidePhase::kWake) sleep(terms, batch, noise.site("sleep"));
+    result.gradient_evaluations = options_.num_particles;
+    if (options_.guide_phase != GuidePhase::kWake) {
+      sleep(terms, batch, noise.site("sleep"));
+      ++result.gradient_evaluations;
+    }
     if (terms.roots.empty()) throw ConfigError("WakeSleep: no parameter enters model or guide");
     parameters_.backward(terms.roots, terms.seeds);
   }

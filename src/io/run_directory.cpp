@@ -23,6 +23,7 @@ using nlohmann::json;
 
 constexpr std::string_view kStepPrefix = "step-";
 constexpr std::string_view kStepSuffix = ".safetensors";
+constexpr std::string_view kLock = ".lock";
 
 [[noreturn]] void throw_io(const fs::path& path, const std::string& what, int error) {
   throw IoError(path.string() + ": " + what + ": " + std::generic_category().message(error));
@@ -100,7 +101,7 @@ bool is_object(const std::string& text) {
 bool is_run_file(const fs::path& path) {
   const std::string name = path.filename().string();
   return name == "model.json" || name == "weights.safetensors" || name == "metrics.jsonl" ||
-         name == "report.html" || name.ends_with(".png") ||
+         name == "report.html" || name == kLock || name.ends_with(".png") ||
          (name.starts_with('.') && name.find(".tmp.") != std::string::npos);
 }
 
@@ -117,10 +118,12 @@ RunDirectory RunDirectory::create(const fs::path& path) {
       throw ConfigError(path.string() + ": already holds a run; go on with it by --resume, " +
                         "or give another --out");
     }
-    const bool empty = fs::is_empty(path, error);
+    (void)fs::is_empty(path, error);
     if (error) throw_io(path, "cannot read", error.value());
-    if (!empty)
-      throw ConfigError(path.string() + ": is not empty; expected a new or empty directory");
+    // A process that was killed before it had written more leaves its lock.
+    for (const fs::path& found : list(path))
+      if (found.filename() != kLock)
+        throw ConfigError(path.string() + ": is not empty; expected a new or empty directory");
   } else if (error && error != std::errc::no_such_file_or_directory) {
     throw_io(path, "cannot create", error.value());
   }
@@ -267,6 +270,14 @@ std::optional<Checkpoint> RunDirectory::latest_checkpoint() const {
   }
   if (!skipped.empty()) throw DataError(skipped.front() + "; no other checkpoint is readable");
   return {};
+}
+
+FileLock RunDirectory::lock() const {
+  auto lock = FileLock::try_lock(path_ / kLock);
+  if (!lock)
+    throw ConfigError(path_.string() + ": another process is training this run; wait for it, or " +
+                      "give another --out");
+  return std::move(*lock);
 }
 
 void RunDirectory::discard() const noexcept {

@@ -32,13 +32,13 @@ void store_strided(const double* from, char* to, int64_t stride, int64_t count) 
 }
 
 /// Where one block of an operand lies in float64: in place if it does, else in `room`, in which the
-/// last value fills it up to a multiple of four.
+/// last value fills it up to a multiple of eight.
 const double* load_block(const at::TensorIterator& iterator, int operand, char** data,
                          const int64_t* strides, int64_t first, int64_t count, double* room) {
   const int64_t stride = strides[operand];
   const char* from = data[operand] + first * stride;
   const bool is_double = iterator.dtype(operand) == at::kDouble;
-  if (is_double && stride == sizeof(double) && count % math::Pack::kLanes == 0)
+  if (is_double && stride == sizeof(double) && count % Formula::kWidest == 0)
     return reinterpret_cast<const double*>(from);
   if (!is_double && stride == sizeof(float))
     blocks::convert(reinterpret_cast<const float*>(from), room, count);

@@ -54,7 +54,8 @@ struct Layout {
     for (const int64_t extent : batch) events *= extent;
     for (int k = 0; k < formula.arity; ++k) {
       const auto x = arguments[static_cast<size_t>(k)].detach();
-      Operand operand{.size = event_size(x, formula.event_dims[k])};
+      Operand operand;
+      operand.size = event_size(x, formula.event_dims[k]);
       operand.shared = x.numel() == operand.size;
       sizes[k] = operand.size;
       auto full = batch;

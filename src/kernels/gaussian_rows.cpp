@@ -182,7 +182,7 @@ template <template <int, int> class Kernel, class Arguments>
 auto for_machine() {
   using Run = void (*)(const Arguments&, int64_t, int64_t);
 #if defined(ELBO_HAS_AVX2_LOOPS)
-  if (simd::has_avx512())
+  if (math::has_avx512())
     return Run(&simd::Compiled<Kernel<8, 4>>::template avx512<const Arguments&, int64_t, int64_t>);
   if (math::has_avx2())
     return Run(&simd::Compiled<Kernel<4, 2>>::template avx2<const Arguments&, int64_t, int64_t>);
@@ -192,7 +192,7 @@ auto for_machine() {
 
 int64_t rows_of_block() {
 #if defined(ELBO_HAS_AVX2_LOOPS)
-  if (simd::has_avx512()) return DensityBlocks<8, 4>::kRows;
+  if (math::has_avx512()) return DensityBlocks<8, 4>::kRows;
   if (math::has_avx2()) return DensityBlocks<4, 2>::kRows;
 #endif
   return DensityBlocks<2, 2>::kRows;

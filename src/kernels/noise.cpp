@@ -26,19 +26,23 @@ uint64_t mix(uint64_t h) {  // the finaliser of SplitMix64
   return h ^ (h >> 31);
 }
 
+using math::LanesOf;
 using math::Pack;
-using math::PackMask;
+using math::PackOf;
+using math::WidePack;
 using Philox = r123::Philox4x32_R<10>;
 using Counter = std::array<uint32_t, 4>;
 
-/// A word of each of four counters' output, a 64-bit lane each.
-using Words = std::array<PackMask::Lanes, 4>;
+/// A word of each of some counters' output, a 64-bit lane each.
+template <int L>
+using Words = std::array<typename LanesOf<L>::Bits, 4>;
 
 /// Philox of four counters on any machine.
 struct Plain {
-  ELBO_INLINE static void philox(const Counter* counters, uint64_t key, Words& out) {
+  using P = Pack;
+  ELBO_INLINE static void philox(const Counter* counters, uint64_t key, Words<P::kLanes>& out) {
     const Philox::key_type words = {{static_cast<uint32_t>(key), static_cast<uint32_t>(key >> 32)}};
-    for (int lane = 0; lane < Pack::kLanes; ++lane) {
+    for (int lane = 0; lane < P::kLanes; ++lane) {
       const Counter& c = counters[lane];
       const auto made = Philox()(Philox::ctr_type{{c[0], c[1], c[2], c[3]}}, words);
       for (size_t w = 0; w < 4; ++w) out[w][lane] = made[w];
@@ -47,20 +51,16 @@ struct Plain {
 };
 
 #if defined(ELBO_HAS_AVX2_LOOPS)
+#define ELBO_AVX2_PIECE __attribute__((target("avx2,fma,bmi2")))
+
 /// The same numbers, four counters at once.
 struct Avx2 {
-  __attribute__((target("avx2,fma,bmi2"))) static void philox(const Counter* counters, uint64_t key,
-                                                              Words& out) {
+  using P = Pack;
+  ELBO_AVX2_PIECE static void philox(const Counter* counters, uint64_t key, Words<4>& out) {
     const __m256i low = _mm256_set1_epi64x(0xffffffff);
     const __m256i m0 = _mm256_set1_epi64x(0xD2511F53), m1 = _mm256_set1_epi64x(0xCD9E8D57);
-    __m128i row[4];  // four counters of four words, transposed
-    std::memcpy(row, counters, sizeof row);
-    const __m128i a = _mm_unpacklo_epi32(row[0], row[1]), b = _mm_unpacklo_epi32(row[2], row[3]);
-    const __m128i c = _mm_unpackhi_epi32(row[0], row[1]), d = _mm_unpackhi_epi32(row[2], row[3]);
-    __m256i c0 = _mm256_cvtepu32_epi64(_mm_unpacklo_epi64(a, b));
-    __m256i c1 = _mm256_cvtepu32_epi64(_mm_unpackhi_epi64(a, b));
-    __m256i c2 = _mm256_cvtepu32_epi64(_mm_unpacklo_epi64(c, d));
-    __m256i c3 = _mm256_cvtepu32_epi64(_mm_unpackhi_epi64(c, d));
+    __m256i c0, c1, c2, c3;
+    transposed(counters, &c0, &c1, &c2, &c3);
     auto k0 = static_cast<uint32_t>(key), k1 = static_cast<uint32_t>(key >> 32);
     for (int round = 0; round < 10; ++round) {
       const __m256i p0 = _mm256_mul_epu32(m0, c0), p1 = _mm256_mul_epu32(m1, c2);
@@ -78,20 +78,66 @@ struct Avx2 {
     std::memcpy(&out[2], &c2, sizeof c2);
     std::memcpy(&out[3], &c3, sizeof c3);
   }
+  /// Four counters of four words, a vector for each word.
+  ELBO_AVX2_PIECE static void transposed(const Counter* counters, __m256i* c0, __m256i* c1,
+                                         __m256i* c2, __m256i* c3) {
+    __m128i row[4];
+    std::memcpy(row, counters, sizeof row);
+    const __m128i a = _mm_unpacklo_epi32(row[0], row[1]), b = _mm_unpacklo_epi32(row[2], row[3]);
+    const __m128i c = _mm_unpackhi_epi32(row[0], row[1]), d = _mm_unpackhi_epi32(row[2], row[3]);
+    *c0 = _mm256_cvtepu32_epi64(_mm_unpacklo_epi64(a, b));
+    *c1 = _mm256_cvtepu32_epi64(_mm_unpackhi_epi64(a, b));
+    *c2 = _mm256_cvtepu32_epi64(_mm_unpacklo_epi64(c, d));
+    *c3 = _mm256_cvtepu32_epi64(_mm_unpackhi_epi64(c, d));
+  }
+};
+
+/// Eight counters at once.
+struct Avx512 {
+  using P = WidePack;
+  typedef uint64_t Lanes __attribute__((vector_size(64)));
+
+  ELBO_AVX512_PIECE static void philox(const Counter* counters, uint64_t key, Words<8>& out) {
+    __m256i half[4][2];  // of each word
+    for (int i = 0; i < 2; ++i)
+      Avx2::transposed(counters + 4 * i, &half[0][i], &half[1][i], &half[2][i], &half[3][i]);
+    Lanes c[4];
+    std::memcpy(c, half, sizeof c);
+    auto k0 = static_cast<uint32_t>(key), k1 = static_cast<uint32_t>(key >> 32);
+    for (int round = 0; round < 10; ++round) {
+      const Lanes p0 = product(c[0], 0xD2511F53), p1 = product(c[2], 0xCD9E8D57);
+      c[0] = (p1 >> 32) ^ c[1] ^ k0;
+      c[2] = (p0 >> 32) ^ c[3] ^ k1;
+      c[1] = p1 & 0xffffffff;
+      c[3] = p0 & 0xffffffff;
+      k0 += 0x9E3779B9;
+      k1 += 0xBB67AE85;
+    }
+    std::memcpy(out.data(), c, sizeof c);
+  }
+
+ private:
+  /// Of the low halves. (Masked, since GCC 12 warns of what the plain form leaves undefined.)
+  ELBO_AVX512_PIECE static Lanes product(const Lanes& a, uint32_t b) {
+    return (Lanes)_mm512_maskz_mul_epu32(0xff, (__m512i)a, _mm512_set1_epi64(b));
+  }
 };
 #endif
 
 /// 32-bit words as doubles.
-ELBO_INLINE Pack to_double(const PackMask::Lanes& word) {
-  return math::detail::from_bits(word | 0x4330000000000000) - 0x1p52;
+template <int L>
+ELBO_INLINE PackOf<L> to_double(const typename LanesOf<L>::Bits& word) {
+  return math::detail::from_bits<L>(word | 0x4330000000000000) - 0x1p52;
 }
 /// Two words to (0, 1) with 53 bits; the half keeps both ends out.
-ELBO_INLINE Pack unit(const PackMask::Lanes& high, const PackMask::Lanes& low) {
-  return (to_double(high) * 0x1p21 + to_double(low >> 11) + 0.5) * 0x1p-53;
+template <int L>
+ELBO_INLINE PackOf<L> unit(const typename LanesOf<L>::Bits& high,
+                           const typename LanesOf<L>::Bits& low) {
+  return (to_double<L>(high) * 0x1p21 + to_double<L>(low >> 11) + 0.5) * 0x1p-53;
 }
 
-// What a tile makes of eight counters, each one's numbers side by side. Two packs at a time, since
-// the rounds of one wait for one another.
+// What a tile makes of eight counters, each one's numbers side by side: two packs of four at a
+// time, since the rounds of one wait for one another, or one of eight.
 constexpr int64_t kTile = 8;
 
 /// `Tile::store` gives the numbers of one pack of counters.
@@ -99,42 +145,53 @@ template <class Tile>
 struct TileOf {
   template <class Machine>
   ELBO_INLINE static void make(const Counter* counters, uint64_t key, double* out) {
-    Words words[kTile / Pack::kLanes];
-    for (int64_t i = 0; i < kTile / Pack::kLanes; ++i)
-      Machine::philox(counters + i * Pack::kLanes, key, words[i]);
-    for (const Words& w : words) {
-      Tile::store(w, out);
-      out += Tile::kEach * Pack::kLanes;
+    constexpr int kLanes = Machine::P::kLanes;
+    Words<kLanes> words[kTile / kLanes];
+    for (int64_t i = 0; i < kTile / kLanes; ++i)
+      Machine::philox(counters + i * kLanes, key, words[i]);
+    for (const auto& w : words) {
+      Tile::template store<kLanes>(w, out);
+      out += Tile::kEach * kLanes;
     }
   }
 };
-ELBO_INLINE void store_pairs(const Pack& first, const Pack& second, double* out) {
-  for (int lane = 0; lane < Pack::kLanes; ++lane) {
-    out[2 * lane] = first.v[lane];
-    out[2 * lane + 1] = second.v[lane];
+template <int L>
+ELBO_INLINE void store_pairs(const PackOf<L>& first, const PackOf<L>& second, double* out) {
+  typename PackOf<L>::Lanes low, high;
+  if constexpr (L == 4) {
+    low = __builtin_shufflevector(first.v, second.v, 0, 4, 1, 5);
+    high = __builtin_shufflevector(first.v, second.v, 2, 6, 3, 7);
+  } else {
+    low = __builtin_shufflevector(first.v, second.v, 0, 8, 1, 9, 2, 10, 3, 11);
+    high = __builtin_shufflevector(first.v, second.v, 4, 12, 5, 13, 6, 14, 7, 15);
   }
+  std::memcpy(out, &low, sizeof low);
+  std::memcpy(out + L, &high, sizeof high);
 }
 
 struct Uniforms : TileOf<Uniforms> {
   static constexpr int kEach = 2;
-  ELBO_INLINE static void store(const Words& w, double* out) {
-    store_pairs(unit(w[0], w[1]), unit(w[2], w[3]), out);
+  template <int L>
+  ELBO_INLINE static void store(const Words<L>& w, double* out) {
+    store_pairs<L>(unit<L>(w[0], w[1]), unit<L>(w[2], w[3]), out);
   }
 };
 struct Normals : TileOf<Normals> {
   static constexpr int kEach = 2;
-  ELBO_INLINE static void store(const Words& w, double* out) {
-    const Pack radius = sqrt(-2.0 * log(unit(w[0], w[1])));
-    Pack sine, cosine;
-    math::sincos_turns(unit(w[2], w[3]), &sine, &cosine);
-    store_pairs(radius * cosine, radius * sine, out);  // Box and Muller
+  template <int L>
+  ELBO_INLINE static void store(const Words<L>& w, double* out) {
+    const auto radius = sqrt(-2.0 * log(unit<L>(w[0], w[1])));
+    PackOf<L> sine, cosine;
+    math::sincos_turns(unit<L>(w[2], w[3]), &sine, &cosine);
+    store_pairs<L>(radius * cosine, radius * sine, out);  // Box and Muller
   }
 };
 /// On (0, 1) with 32 bits.
 struct CoarseUniforms : TileOf<CoarseUniforms> {
   static constexpr int kEach = 4;
-  ELBO_INLINE static void store(const Words& w, double* out) {
-    for (int lane = 0; lane < Pack::kLanes; ++lane)
+  template <int L>
+  ELBO_INLINE static void store(const Words<L>& w, double* out) {
+    for (int lane = 0; lane < L; ++lane)
       for (size_t k = 0; k < 4; ++k) *out++ = (static_cast<double>(w[k][lane]) + 0.5) * 0x1p-32;
   }
 };
@@ -142,10 +199,10 @@ struct CoarseUniforms : TileOf<CoarseUniforms> {
 struct UniformPacks {
   template <class Machine>
   ELBO_INLINE static void make(const Counter* counters, uint64_t key, Pack* out) {
-    Words w;
+    Words<Pack::kLanes> w;
     Machine::philox(counters, key, w);
-    out[0] = unit(w[0], w[1]);
-    out[1] = unit(w[2], w[3]);
+    out[0] = unit<Pack::kLanes>(w[0], w[1]);
+    out[1] = unit<Pack::kLanes>(w[2], w[3]);
   }
 };
 
@@ -159,16 +216,27 @@ ELBO_AVX2 void make_avx2(const Counter* counters, uint64_t key, T* out) {
   Tile::template make<Avx2>(counters, key, out);
 }
 template <class Tile, class T>
-void make(const Counter* counters, uint64_t key, T* out) {
-  static const bool fast = math::has_avx2();
-  return fast ? make_avx2<Tile>(counters, key, out) : make_plain<Tile>(counters, key, out);
-}
-#else
-template <class Tile, class T>
-void make(const Counter* counters, uint64_t key, T* out) {
-  make_plain<Tile>(counters, key, out);
+ELBO_AVX512 void make_avx512(const Counter* counters, uint64_t key, T* out) {
+  Tile::template make<Avx512>(counters, key, out);
 }
 #endif
+
+template <class Tile, class T>
+using Make = void (*)(const Counter* counters, uint64_t key, T* out);
+template <class Tile, class T>
+Make<Tile, T> make_for_machine() {
+#if defined(ELBO_HAS_AVX2_LOOPS)
+  if constexpr (std::is_same_v<T, double>)
+    if (math::has_avx512()) return make_avx512<Tile, T>;
+  if (math::has_avx2()) return make_avx2<Tile, T>;
+#endif
+  return make_plain<Tile, T>;
+}
+template <class Tile, class T>
+void make(const Counter* counters, uint64_t key, T* out) {
+  static const auto run = make_for_machine<Tile, T>();
+  run(counters, key, out);
+}
 
 }  // namespace
 
@@ -238,7 +306,7 @@ void Noise::for_each_block(const Layout& layout, const Sink& sink) const {
     int64_t group = begin / blocks, block = begin % blocks;
     int64_t first = group * event + block * kEach, count = 0;
     Counter of_group = counter(layout, group, 0);
-    alignas(32) double numbers[blocks::kSize + kMade];
+    alignas(64) double numbers[blocks::kSize + kMade];
     for (int64_t i = begin; i < end; i += kTile) {
       std::array<Counter, kTile> counters{};
       std::array<int64_t, kTile> room{};
@@ -311,7 +379,7 @@ at::Tensor Noise::fill(const Formula& formula, at::IntArrayRef shape,
     scalar_t* data = out.data_ptr<scalar_t>();
     const Bounds bounded = bounds(formula.inside, out.scalar_type() == at::kDouble);
     for_each_block<Tile>(layout_of(out), [&](int64_t first, int64_t count, double* numbers) {
-      alignas(32) double room[Formula::kMaxArity][kRoom];
+      alignas(64) double room[Formula::kMaxArity][kRoom];
       const double* in[Formula::kMaxArity] = {numbers};
       blocks::pad(numbers, count);
       for (size_t k = 0; k < held.size(); ++k) {

@@ -5,7 +5,10 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 #include <nlohmann/json.hpp>
+
+#include "elbo/models/bayesian_decoder.h"
 
 namespace elbo {
 namespace {
@@ -38,6 +41,17 @@ constexpr std::array<std::pair<const char*, Encoder>, 3> kEncoders = {{
     {"gaussian-tanh", Encoder::kGaussianTanh},
     {"gaussian-unit", Encoder::kGaussianUnit},
 }};
+constexpr std::array<std::pair<const char*, Weights>, 2> kWeights = {{
+    {"point", Weights::kPoint},
+    {"bayes", Weights::kBayes},
+}};
+
+nn::GaussianHeadOptions head_of(const VaeConfig& c) {
+  return {.mean = c.likelihood == Likelihood::kGaussianSigmoid ? nn::Activation::kSigmoid
+                                                               : nn::Activation::kIdentity,
+          .unit_variance = c.likelihood == Likelihood::kGaussianUnit,
+          .sigma_min = c.sigma_min};
+}
 
 }  // namespace
 
@@ -55,7 +69,8 @@ nlohmann::json VaeConfig::to_json() const {
           {"activation", nn::to_string(activation)},
           {"likelihood", name_of(kLikelihoods, likelihood)},
           {"encoder", name_of(kEncoders, encoder)},
-          {"sigma_min", sigma_min}};
+          {"sigma_min", sigma_min},
+          {"weights", name_of(kWeights, weights)}};
 }
 
 VaeConfig VaeConfig::from_json(const nlohmann::json& config) {
@@ -68,6 +83,7 @@ VaeConfig VaeConfig::from_json(const nlohmann::json& config) {
     out.likelihood = parse(kLikelihoods, "likelihood", config.at("likelihood").get<std::string>());
     out.encoder = parse(kEncoders, "encoder", config.at("encoder").get<std::string>());
     out.sigma_min = config.at("sigma_min").get<double>();
+    out.weights = parse(kWeights, "weights", config.value("weights", "point"));
   } catch (const nlohmann::json::exception& e) {
     throw ConfigError(std::string("a VAE's configuration: ") + e.what());
   }
@@ -107,32 +123,43 @@ Vae::Vae(VaeConfig config, const at::TensorOptions& options) : config_(std::move
                       .unit_variance = config_.encoder == Encoder::kGaussianUnit},
                      options);
   const std::vector<int64_t> reversed(config_.hidden.rbegin(), config_.hidden.rend());
+  const bool bernoulli = config_.likelihood == Likelihood::kBernoulli;
+  if (config_.weights == Weights::kBayes) {
+    bayesian_decoder_ =
+        std::make_shared<BayesianDecoder>(BayesianDecoderConfig{.latent_dim = config_.latent_dim,
+                                                                .data_dim = config_.data_dim,
+                                                                .widths = reversed,
+                                                                .activation = config_.activation,
+                                                                .bernoulli = bernoulli,
+                                                                .gaussian = head_of(config_)},
+                                          options);
+    return;
+  }
   decoder_ = std::make_shared<Network>(config_.latent_dim, reversed, config_.activation, options);
-  if (config_.likelihood == Likelihood::kBernoulli)
+  if (bernoulli)
     decoder_->bernoulli(config_.data_dim, options);
   else
-    decoder_->gaussian(
-        config_.data_dim,
-        {.mean = config_.likelihood == Likelihood::kGaussianSigmoid ? nn::Activation::kSigmoid
-                                                                    : nn::Activation::kIdentity,
-         .unit_variance = config_.likelihood == Likelihood::kGaussianUnit,
-         .sigma_min = config_.sigma_min},
-        options);
+    decoder_->gaussian(config_.data_dim, head_of(config_), options);
 }
 
 Independent Vae::encode(const at::Tensor& x) const { return encoder_->forward(x); }
-Independent Vae::decode(const at::Tensor& z) const { return decoder_->forward(z); }
+Independent Vae::decode(const at::Tensor& z) const {
+  return bayesian_decoder_ ? bayesian_decoder_->at_mean(z) : decoder_->forward(z);
+}
 
 Program Vae::model() const {
   return [this](Trace& t, const Batch& b) {
+    const auto weights = bayesian_decoder_ ? bayesian_decoder_->sample_prior(t) : at::Tensor();
     const auto data = t.plate("data", b.rows, b.total);
     const auto z = t.sample("z", Normal::standard({config_.latent_dim}, b.options()).to_event(1));
-    t.observe("x", decode(z), b["x"]);
+    t.observe("x", weights.defined() ? bayesian_decoder_->forward(t, z, weights) : decode(z),
+              b["x"]);
   };
 }
 
 Program Vae::guide() const {
   return [this](Trace& t, const Batch& b) {
+    if (bayesian_decoder_) bayesian_decoder_->sample_posterior(t);
     const auto data = t.plate("data", b.rows, b.total);
     // [1, M, D]: of the trace's batch shape already, where there is one particle.
     t.sample("z", encode(b["x"].unsqueeze(0)));
@@ -142,13 +169,35 @@ Program Vae::guide() const {
 nlohmann::json Vae::config() const { return config_.to_json(); }
 
 std::vector<std::pair<std::string, NamedParameters>> Vae::parameters() const {
-  const auto named = [](const torch::nn::Module& module, const std::string& prefix) {
+  const auto named = [](const NamedParameters& parameters, const std::string& prefix) {
     NamedParameters out;
-    for (const auto& item : module.named_parameters())
-      out.emplace_back(prefix + item.key(), item.value());
+    for (const auto& [name, parameter] : parameters) out.emplace_back(prefix + name, parameter);
     return out;
   };
-  return {{"theta", named(*decoder_, "decoder.")}, {"phi", named(*encoder_, "encoder.")}};
+  const auto of = [](const torch::nn::Module& module) {
+    NamedParameters out;
+    for (const auto& item : module.named_parameters()) out.emplace_back(item.key(), item.value());
+    return out;
+  };
+  auto phi = named(of(*encoder_), "encoder.");
+  if (!bayesian_decoder_) return {{"theta", named(of(*decoder_), "decoder.")}, {"phi", phi}};
+  const auto xi = named(bayesian_decoder_->posterior_parameters(), "decoder.");
+  phi.insert(phi.end(), xi.begin(), xi.end());
+  return {{"theta", named(bayesian_decoder_->prior_parameters(), "decoder.")}, {"phi", phi}};
+}
+
+std::unique_ptr<Vae> Vae::at_mean_weights() const {
+  std::map<std::string, at::Tensor> own;
+  for (const auto& [name, parameter] : named_parameters(*this)) own[name] = parameter;
+  auto config = config_;
+  config.weights = Weights::kPoint;
+  auto out = std::make_unique<Vae>(config, own.begin()->second.options().requires_grad(false));
+  const at::NoGradGuard no_grad;
+  for (auto [name, parameter] : named_parameters(*out)) {
+    const auto mean = own.find(name + ".loc");
+    parameter.copy_(mean == own.end() ? own.at(name) : mean->second);
+  }
+  return out;
 }
 
 bool Vae::needs_unit_interval() const {

@@ -18,14 +18,19 @@ GaussianHead::GaussianHead(int64_t in, int64_t out, GaussianHeadOptions head,
 }
 
 Independent GaussianHead::forward(const at::Tensor& features) const {
-  if (head_.unit_variance) {
-    auto mu = mu_->forward(features, head_.mean);
-    return Normal(mu, at::ones_like(mu), Validate::kNo).to_event(1);
-  }
-  auto [mu, log_var] = linear_pair(features, *mu_, *log_var_);
-  mu = activate(mu, head_.mean);
-  if (head_.sigma_min > 0) log_var = soft_floor(log_var, 2 * std::log(head_.sigma_min));
-  return Normal::from_log_var(std::move(mu), log_var).to_event(1);
+  if (head_.unit_variance)
+    return gaussian_law(mu_->forward(features, head_.mean), {}, {.unit_variance = true});
+  const auto [mu, log_var] = linear_pair(features, *mu_, *log_var_);
+  return gaussian_law(mu, log_var, head_);
+}
+
+Independent gaussian_law(const at::Tensor& mu, const at::Tensor& log_var,
+                         const GaussianHeadOptions& head) {
+  const auto mean = activate(mu, head.mean);
+  if (head.unit_variance) return Normal(mean, at::ones_like(mean), Validate::kNo).to_event(1);
+  const auto floored =
+      head.sigma_min > 0 ? soft_floor(log_var, 2 * std::log(head.sigma_min)) : log_var;
+  return Normal::from_log_var(mean, floored).to_event(1);
 }
 
 BernoulliHead::BernoulliHead(int64_t in, int64_t out, const at::TensorOptions& options)

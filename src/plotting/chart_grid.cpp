@@ -16,16 +16,13 @@ constexpr double kMargin = 24, kGap = 18;
 constexpr double kRowTitle = 30, kPanelTitle = 24, kNumbers = 28;
 
 void check(const std::vector<ChartRow>& rows, const ChartGridOptions& options, size_t columns) {
-  if (columns == 0) throw ShapeError("chart_grid_png: no panels");
+  if (columns == 0) throw ShapeError("chart_grid: no panels");
   for (const ChartRow& row : rows)
     for (const ChartPanel& panel : row.panels)
       for (const Series& one : panel.series)
-        if (one.x.size() != one.y.size())
-          throw ShapeError("chart_grid_png: panel '" + panel.title + "', series '" + one.name +
-                           "' has " + std::to_string(one.x.size()) + " x and " +
-                           std::to_string(one.y.size()) + " y");
+        detail::check_lengths(one, "chart_grid: panel '" + panel.title + "'");
   if (options.panel_width < 120 || options.panel_height < 100 || options.pixel_ratio < 1)
-    throw DomainError("chart_grid_png: panels of " + std::to_string(options.panel_width) + " x " +
+    throw DomainError("chart_grid: panels of " + std::to_string(options.panel_width) + " x " +
                       std::to_string(options.panel_height) + "; expected 120 x 100 or more");
 }
 
@@ -72,10 +69,8 @@ void draw_row(const Canvas& canvas, const ChartRow& row, const ChartGridOptions&
   }
 }
 
-}  // namespace
-
-std::vector<std::byte> chart_grid_png(const std::vector<ChartRow>& rows,
-                                      const ChartGridOptions& options) {
+std::vector<std::byte> chart_grid(const std::vector<ChartRow>& rows,
+                                  const ChartGridOptions& options, detail::Format format) {
   size_t columns = 0;
   double height =
       kMargin + (options.title.empty() ? 0 : 34) + (options.x_label.empty() ? 0 : 24) + 12;
@@ -89,10 +84,10 @@ std::vector<std::byte> chart_grid_png(const std::vector<ChartRow>& rows,
   const double width =
       2 * kMargin + static_cast<double>(columns) * (options.panel_width + kGap) - kGap;
   if (std::max(width, height) * options.pixel_ratio > 16000)
-    throw DomainError("chart_grid_png: " + std::to_string(rows.size()) + " rows and " +
+    throw DomainError("chart_grid: " + std::to_string(rows.size()) + " rows and " +
                       std::to_string(columns) + " columns take more than 16000 pixels");
 
-  const Canvas canvas(static_cast<int>(width), static_cast<int>(height), options.pixel_ratio);
+  Canvas canvas(static_cast<int>(width), static_cast<int>(height), options.pixel_ratio, format);
   double top = kMargin;
   canvas.colour(detail::kText);
   if (!options.title.empty()) {
@@ -120,7 +115,19 @@ std::vector<std::byte> chart_grid_png(const std::vector<ChartRow>& rows,
     canvas.colour(detail::kQuietText);
     canvas.text(width - kMargin, height - 14, options.x_label, Align::kRight);
   }
-  return encode_png(canvas.pixels());
+  return canvas.file();
+}
+
+}  // namespace
+
+std::vector<std::byte> chart_grid_png(const std::vector<ChartRow>& rows,
+                                      const ChartGridOptions& options) {
+  return chart_grid(rows, options, detail::Format::kPng);
+}
+
+std::vector<std::byte> chart_grid_svg(const std::vector<ChartRow>& rows,
+                                      const ChartGridOptions& options) {
+  return chart_grid(rows, options, detail::Format::kSvg);
 }
 
 }  // namespace elbo::plotting

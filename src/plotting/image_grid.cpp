@@ -123,46 +123,58 @@ std::vector<std::byte> reconstruction_pairs_png(const at::Tensor& originals,
   return encode_png(out);
 }
 
-std::vector<std::byte> image_panels_png(const std::vector<ImagePanel>& panels) {
-  if (panels.empty()) throw ShapeError("image_panels_png: no panels");
+namespace {
+
+std::vector<std::byte> image_panels(const std::vector<ImagePanel>& panels, detail::Format format) {
+  if (panels.empty()) throw ShapeError("image_panels: no panels");
   constexpr int64_t kMargin = 16, kTitle = 30, kGap = 24;
   constexpr int64_t kHeightAimed = 840;
   struct Placed {
-    at::Tensor grey;
-    int64_t columns = 1, left = 0, width = 0, height = 0;
-    int scale = 1;
+    int64_t left = 0;
+    Pixels grid = {};
   };
   std::vector<Placed> all;
   int64_t left = kMargin, tallest = 0;
   for (const ImagePanel& panel : panels) {
-    if (panel.columns < 1) throw DomainError("image_panels_png: expected columns >= 1");
-    Placed one{.grey = to_grey(panel.images, "images")};
-    const int64_t count = one.grey.size(0);
-    one.columns = std::min(panel.columns, count);
-    const int64_t rows = (count + one.columns - 1) / one.columns;
-    const int64_t height = checked_side(rows, one.grey.size(1), 0, 0);
-    one.scale = static_cast<int>(std::clamp<int64_t>((kHeightAimed + height / 2) / height, 1, 64));
-    one.height = checked_side(rows, one.grey.size(1) * one.scale, 0, 0);
-    one.width = checked_side(one.columns, one.grey.size(2) * one.scale, 0, 0);
-    one.left = left;
-    left += one.width + kGap;
-    tallest = std::max(tallest, one.height);
-    all.push_back(one);
+    if (panel.columns < 1) throw DomainError("image_panels: expected columns >= 1");
+    const auto grey = to_grey(panel.images, "images");
+    const int64_t count = grey.size(0), columns = std::min(panel.columns, count);
+    const int64_t rows = (count + columns - 1) / columns;
+    const int64_t height = checked_side(rows, grey.size(1), 0, 0);
+    const auto scale =
+        static_cast<int>(std::clamp<int64_t>((kHeightAimed + height / 2) / height, 1, 64));
+    Placed one{.left = left,
+               .grid = {.width = checked_side(columns, grey.size(2) * scale, 0, 0),
+                        .height = checked_side(rows, grey.size(1) * scale, 0, 0)}};
+    one.grid.values.assign(static_cast<size_t>(one.grid.width * one.grid.height), 255);
+    for (int64_t i = 0; i < count; ++i)
+      place(grey, i, scale, (i % columns) * grey.size(2) * scale,
+            (i / columns) * grey.size(1) * scale, &one.grid);
+    left += one.grid.width + kGap;
+    tallest = std::max(tallest, one.grid.height);
+    all.push_back(std::move(one));
   }
   const int64_t width = checked_side(1, left - kGap, 0, kMargin);
   const int64_t height = checked_side(1, tallest, 0, kMargin + kTitle + kMargin);
 
-  detail::Canvas canvas(static_cast<int>(width), static_cast<int>(height), 1);
+  detail::Canvas canvas(static_cast<int>(width), static_cast<int>(height), 1, format);
   canvas.font(15, /*bold=*/true);
   canvas.colour({0.13, 0.15, 0.18});
   for (size_t i = 0; i < all.size(); ++i)
     canvas.text(static_cast<double>(all[i].left), kMargin + 14, panels[i].title);
-  Pixels out = canvas.pixels();
   for (const Placed& one : all)
-    for (int64_t i = 0; i < one.grey.size(0); ++i)
-      place(one.grey, i, one.scale, one.left + (i % one.columns) * one.grey.size(2) * one.scale,
-            kMargin + kTitle + (i / one.columns) * one.grey.size(1) * one.scale, &out);
-  return encode_png(out);
+    canvas.image(static_cast<double>(one.left), kMargin + kTitle, one.grid);
+  return canvas.file();
+}
+
+}  // namespace
+
+std::vector<std::byte> image_panels_png(const std::vector<ImagePanel>& panels) {
+  return image_panels(panels, detail::Format::kPng);
+}
+
+std::vector<std::byte> image_panels_svg(const std::vector<ImagePanel>& panels) {
+  return image_panels(panels, detail::Format::kSvg);
 }
 
 }  // namespace elbo::plotting

@@ -12,13 +12,7 @@ using detail::Align;
 using detail::Canvas;
 
 void check(const std::vector<Series>& series, const ChartOptions& options) {
-  for (const Series& one : series) {
-    if (one.x.size() != one.y.size()) {
-      throw ShapeError("line_chart_png: series '" + one.name + "' has " +
-                       std::to_string(one.x.size()) + " x and " + std::to_string(one.y.size()) +
-                       " y");
-    }
-  }
+  for (const Series& one : series) detail::check_lengths(one, "line_chart_png");
   constexpr int kLargest = 16000;
   if (options.width < 200 || options.height < 150 || options.pixel_ratio < 1 ||
       options.width > kLargest / options.pixel_ratio ||

@@ -156,16 +156,19 @@ void Trace::draw(Site& site) const {
     throw SiteError("Trace: site '" + site.name +
                     "' is drawn from a law that depends on an enumerated one; expected it to be "
                     "enumerated too, or observed");
-  Noise noise = noise_.site(site.name).particles(options_.num_particles);
-  if (!plates_.empty()) {
-    // One id a cell of [..., plate 1, plate 0], so that nested draws follow their rows too.
-    auto rows = plates_.front().rows;
-    for (size_t i = 1; i < plates_.size(); ++i)
-      rows = (rows * plates_[i].total + plates_[i].rows.unsqueeze(-1)).flatten();
-    noise = noise.rows(rows);
-  }
+  const Noise of_site = noise(site.name);
   const bool pathwise = options_.requires_grad && site.distribution->has_rsample();
-  site.value = pathwise ? site.distribution->rsample(noise) : site.distribution->sample(noise);
+  site.value = pathwise ? site.distribution->rsample(of_site) : site.distribution->sample(of_site);
+}
+
+Noise Trace::noise(const std::string& name) const {
+  const Noise of_name = noise_.site(name).particles(options_.num_particles);
+  if (plates_.empty()) return of_name;
+  // One id a cell of [..., plate 1, plate 0], so that nested draws follow their rows too.
+  auto rows = plates_.front().rows;
+  for (size_t i = 1; i < plates_.size(); ++i)
+    rows = (rows * plates_[i].total + plates_[i].rows.unsqueeze(-1)).flatten();
+  return of_name.rows(rows);
 }
 
 at::Tensor Trace::finish(Site&& site) {

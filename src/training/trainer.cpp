@@ -79,15 +79,16 @@ void Trainer::step(const std::vector<int64_t>& order, int64_t first) {
   sums_.rows += weight;
   ++progress_.step;
   progress_.samples += rows.numel();
+  progress_.gradient_evaluations += rows.numel() * result.gradient_evaluations;
   progress_.elbo = sums_.elbo / sums_.rows;
   progress_.seconds += now() - start;
 }
 
-void Trainer::end_epoch() {
-  ++progress_.epoch;
-  nlohmann::json line = {{"epoch", progress_.epoch},
+void Trainer::report_epoch() {
+  nlohmann::json line = {{"epoch", (progress_.step + steps_per_epoch_ - 1) / steps_per_epoch_},
                          {"step", progress_.step},
                          {"samples", progress_.samples},
+                         {"gradient_evaluations", progress_.gradient_evaluations},
                          {"seconds", progress_.seconds},
                          {"train_elbo", sums_.elbo / sums_.rows},
                          {"train_reconstruction", sums_.reconstruction / sums_.rows},
@@ -96,7 +97,6 @@ void Trainer::end_epoch() {
                          {"lr", optimizer_.lr}};
   if (on_epoch) line.update(on_epoch(progress_));
   run_.append_metrics(line);
-  sums_ = {};
 }
 
 void Trainer::save_checkpoint() {
@@ -110,7 +110,8 @@ void Trainer::save_checkpoint() {
                                      sums_.reconstruction,
                                      sums_.kl,
                                      sums_.log_prior,
-                                     sums_.rows};
+                                     sums_.rows,
+                                     static_cast<double>(progress_.gradient_evaluations)};
   file.tensors.push_back({"training", at::tensor(state, at::kDouble)});
   file.metadata["elbo.format"] = "checkpoint 1";
   run_.save_checkpoint(file, progress_.step);
@@ -128,7 +129,9 @@ bool Trainer::resume() {
     tensor.copy_(saved);
   }
   const auto state = found->file.at("training");
-  if (state.numel() != 9 || state.scalar_type() != at::kDouble)
+  constexpr int64_t kNumbers = 10, kWithoutGradients = 9;
+  if ((state.numel() != kNumbers && state.numel() != kWithoutGradients) ||
+      state.scalar_type() != at::kDouble)
     throw DataError(found->file.name + ": 'training' is not a checkpoint of this version");
   const double* s = state.data_ptr<double>();
   progress_.epoch = static_cast<int64_t>(s[0]);
@@ -136,6 +139,8 @@ bool Trainer::resume() {
   progress_.samples = static_cast<int64_t>(s[2]);
   progress_.seconds = s[3];
   sums_ = {.elbo = s[4], .reconstruction = s[5], .kl = s[6], .log_prior = s[7], .rows = s[8]};
+  progress_.gradient_evaluations =
+      state.numel() == kNumbers ? static_cast<int64_t>(s[kNumbers - 1]) : 0;
   last_checkpoint_step_ = progress_.step;
   run_.truncate_metrics(progress_.epoch);
   return true;
@@ -155,7 +160,10 @@ Outcome Trainer::run() {
         return Outcome::kStopped;
       }
     }
-    end_epoch();
+    const bool whole = progress_.step % steps_per_epoch_ == 0;
+    if (whole) ++progress_.epoch;
+    report_epoch();
+    if (whole) sums_ = {};
     const bool last = progress_.samples >= progress_.total_samples;
     const bool stop = !last && should_stop && should_stop();
     if (last || stop || now() - last_save >= options_.checkpoint_seconds) {
@@ -167,8 +175,10 @@ Outcome Trainer::run() {
   return Outcome::kFinished;
 }
 
-double mean_bound_of_first_updates(Learner& learner, const data::BatchSource& source, uint64_t seed,
-                                   int64_t batch_size, int64_t updates) {
+std::optional<double> mean_bound_of_first_updates(Learner& learner, const data::BatchSource& source,
+                                                  uint64_t seed, int64_t batch_size,
+                                                  int64_t updates,
+                                                  const std::function<bool(int64_t)>& go_on) {
   double sum = 0;
   int64_t counted = 0;
   int64_t step = 0;
@@ -178,6 +188,7 @@ double mean_bound_of_first_updates(Learner& learner, const data::BatchSource& so
       const Noise noise(seed, static_cast<uint64_t>(step));
       const auto batch = source.gather(rows_at(order, first, batch_size), noise);
       const double bound = learner.step(batch, noise).elbo;
+      if (go_on && !go_on(step + 1)) return {};
       if (4 * step < 3 * updates) continue;
       sum += bound;
       ++counted;
@@ -186,16 +197,18 @@ double mean_bound_of_first_updates(Learner& learner, const data::BatchSource& so
   return sum / static_cast<double>(counted);
 }
 
-double choose_learning_rate(const std::vector<double>& candidates,
-                            const std::function<double(double)>& attempt) {
+std::optional<double> choose_learning_rate(
+    const std::vector<double>& candidates,
+    const std::function<std::optional<double>(double)>& attempt) {
   if (candidates.empty()) throw ConfigError("choose_learning_rate: no candidates");
   double best_rate = candidates.front();
   double best = -std::numeric_limits<double>::infinity();
   for (const double rate : candidates) {
     try {
-      const double bound = attempt(rate);
-      if (bound > best) {
-        best = bound;
+      const auto bound = attempt(rate);
+      if (!bound) return {};
+      if (*bound > best) {
+        best = *bound;
         best_rate = rate;
       }
     } catch (const NumericError&) {

@@ -346,7 +346,7 @@ TEST_F(CliRepeats, AResumedRunIsTheUninterruptedOneToTheBit) {
   bool within_an_epoch = false;
   Words command = long_run("S");
   for (int stop = 0; stop < 3; ++stop) {
-    const auto result = elbo(command, {.stop_soon = true});
+    const auto result = elbo(command, {.stop_at = " %  epoch"});
     ASSERT_EQ(result.code, 0) << result.err;
     std::smatch match;
     ASSERT_TRUE(std::regex_match(result.out, match, stopped)) << result.out;

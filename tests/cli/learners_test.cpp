@@ -2,6 +2,7 @@
 #include <sysexits.h>
 
 #include "cli/program_fixture.h"
+#include "elbo/io/file_lock.h"
 
 namespace elbo::cli::testing {
 namespace {
@@ -33,6 +34,8 @@ const std::vector<Words> kLearners = {
     {"--learner", "score-function"},
     {"--learner", "score-function", "--baseline", "linear", "--update", "alternating"},
     {"--learner", "score-function", "--baseline", "leave-one-out", "--mc-samples", "3"},
+    {"--learner", "mcem"},
+    {"--learner", "mcem", "--chain-start", "persistent", "--transitions", "2", "--burn-in", "3"},
 };
 
 TEST_F(CliLearners, EachLearnsAndItsResumedRunIsTheUninterruptedOneToTheBit) {
@@ -44,11 +47,72 @@ TEST_F(CliLearners, EachLearnsAndItsResumedRunIsTheUninterruptedOneToTheBit) {
     expect_success({"train", "--out", split, "--resume", "--epochs", "6"});
     EXPECT_EQ(read(whole + "/weights.safetensors"), read(split + "/weights.safetensors"))
         << kLearners[i][1] << " " << i;
-    EXPECT_GT(metrics(whole).back().at("test_elbo"), metrics(whole).front().at("test_elbo"))
+    const char* learnt = kLearners[i][1] == "mcem" ? "train_elbo" : "test_elbo";
+    EXPECT_GT(metrics(whole).back().at(learnt), metrics(whole).front().at(learnt))
         << kLearners[i][1] << " " << i;
   }
   expect_refusal({"train", "--out", "split0", "--resume", "--learner", "aevb"}, EX_CONFIG,
                  "--learner aevb");
+}
+
+TEST_F(CliLearners, McemReportsItsChainsAndLogPOfXInsteadOfABoundItHasNoGuideFor) {
+  const Words mcem = {"--learner", "mcem", "--lr", "0.005"};
+  const auto text = expect_success(run("M", "5", mcem));
+  EXPECT_TRUE(contains(text, "elbo evaluate M pictures.idx --estimator hmc")) << text;
+  const auto lines = metrics("M");
+  const auto& last = lines.back();
+  EXPECT_FALSE(last.contains("test_elbo"));
+  EXPECT_NEAR(last.at("acceptance").get<double>(), 0.9, 0.15);
+  EXPECT_GT(last.at("step_size"), 0);
+  // 1 at the start, 11 transitions of 10 steps, 5 updates: of each row at each visit.
+  EXPECT_EQ(last.at("gradient_evaluations"), last.at("samples").get<int64_t>() * 116);
+  EXPECT_FALSE(exists("M/reconstructions.png"));
+  const auto log_p = [&](const std::string& out) {
+    return json::parse(expect_success({"evaluate", out, "pictures.idx", "--estimator", "hmc",
+                                       "--limit", "20", "--samples", "800", "--json"}))
+        .at("log_evidence")
+        .get<double>();
+  };
+  expect_success(run("short", "1", mcem));
+  EXPECT_GT(log_p("M"), log_p("short") + 3);
+}
+
+TEST_F(CliLearners, PersistentChainsOfMcemBurnInOnce) {
+  const Words mcem = {"--learner", "mcem", "--chain-start", "persistent"};
+  expect_success(run("P", "3", mcem));
+  const auto lines = metrics("P");
+  const int64_t rows = lines[0].at("samples");
+  EXPECT_EQ(lines[0].at("gradient_evaluations"), rows * 116);
+  EXPECT_EQ(lines[2].at("gradient_evaluations"), rows * (116 + 16 + 16));
+}
+
+TEST_F(CliLearners, ARunThatEndedInsideAnEpochMayBeProlonged) {
+  expect_success(run("whole", "3", {}));
+  expect_success(run("longer", "3", {"--samples", "250"}));
+  expect_success({"train", "--out", "longer", "--resume", "--samples", "0", "--epochs", "3"});
+  EXPECT_EQ(read("longer/weights.safetensors"), read("whole/weights.safetensors"));
+  EXPECT_EQ(metrics("longer").size(), 3U);
+}
+
+TEST_F(CliLearners, ARunIsTrainedByOneProcess) {
+  expect_success(run("L", "1", {}));
+  auto lock = io::FileLock::try_lock(file("L/.lock"));
+  ASSERT_TRUE(lock);
+  expect_refusal({"train", "--out", "L", "--resume", "--epochs", "2"}, EX_CONFIG,
+                 "L: another process is training this run; wait for it");
+  lock.reset();
+  expect_success({"train", "--out", "L", "--resume", "--epochs", "2"});
+}
+
+TEST_F(CliLearners, TheChoiceOfTheRateShowsItselfAndMayBeStopped) {
+  // Enough work for the two seconds after which the progress is shown.
+  const Words slow = {"train",         "pictures.idx", "--out",    "B",         "--lr",      "auto",
+                      "--lr-schedule", "constant",     "--hidden", "3000,3000", "--threads", "1"};
+  const auto stopped = elbo(slow, {.stop_at = "updates to choose --lr"});
+  EXPECT_EQ(stopped.code, 0) << stopped.err;
+  EXPECT_TRUE(contains(stopped.err, "updates to choose --lr")) << stopped.err;
+  EXPECT_EQ(stopped.out, "stopped while choosing --lr: nothing was kept\n");
+  EXPECT_FALSE(exists("B"));
 }
 
 TEST_F(CliLearners, RefuseSettingsOfOneAnother) {
@@ -61,6 +125,13 @@ TEST_F(CliLearners, RefuseSettingsOfOneAnother) {
   refuses({"--learner", "score-function", "--baseline", "leave-one-out"}, "--mc-samples 1");
   refuses({"--baseline", "none"}, "--baseline none");
   refuses({"--learner", "wake-sleep", "--guide-phase", "wake"}, "--guide-phase wake");
+  refuses({"--transitions", "2"}, "--transitions 2: with --learner aevb it has no effect");
+  refuses({"--learner", "mcem", "--mc-samples", "4"}, "expected 1, or more --transitions");
+  refuses({"--learner", "mcem", "--guide-phase", "wake"}, "--guide-phase wake");
+  refuses({"--learner", "mcem", "--update", "alternating"}, "--update alternating");
+  refuses({"--learner", "mcem", "--precision", "bfloat16"}, "--precision bfloat16");
+  refuses({"--learner", "mcem", "--target-acceptance", "1"}, "--target-acceptance 1; expected");
+  refuses({"--learner", "mcem", "--chain-start", "guide"}, "expected prior | persistent");
 }
 
 }  // namespace

@@ -37,7 +37,7 @@ struct Result {
 struct Surroundings {
   rlim_t file_size = RLIM_INFINITY;  ///< writes beyond fail, as on a full disk
   std::string tmpfs = {};            ///< a folder of the scratch folder to mount a small disk on
-  bool stop_soon = false;            ///< SIGTERM as soon as it has printed something on stderr
+  std::string stop_at = {};          ///< SIGTERM as soon as this is on its stderr
 };
 
 constexpr int kCannotMount = 99;
@@ -68,14 +68,10 @@ class ProgramTest : public ::testing::Test {
     std::filesystem::remove(err);
     const pid_t child = ::fork();
     if (child == 0) become(words, around, out, err);
-    if (around.stop_soon) {
+    if (!around.stop_at.empty()) {
       const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(60);
-      std::error_code none_yet;
-      const auto silent = [&] {
-        const auto size = std::filesystem::file_size(err, none_yet);
-        return none_yet || size == 0;
-      };
-      while (silent() && std::chrono::steady_clock::now() < give_up)
+      while (!contains(read_text(err), around.stop_at) &&
+             std::chrono::steady_clock::now() < give_up)
         std::this_thread::sleep_for(std::chrono::milliseconds(1));
       ::kill(child, SIGTERM);
     }
@@ -210,5 +206,8 @@ inline std::string npy_shape(const std::string& bytes) {
 }
 
 inline bool is_png(const std::string& bytes) { return bytes.starts_with("\x89PNG\r\n\x1a\n"); }
+inline bool is_svg(const std::string& bytes) {
+  return bytes.starts_with("<?xml") && contains(bytes, "<svg") && bytes.ends_with("</svg>\n");
+}
 
 }  // namespace elbo::cli::testing

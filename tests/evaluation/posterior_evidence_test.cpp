@@ -33,6 +33,31 @@ TEST(PosteriorEvidence, FindsTheEvidenceOfToyG) {
   EXPECT_NEAR(found.acceptance.mean().item<double>(), 0.9, 0.09);
 }
 
+/// z ~ N(0, 10^2) and |z| seen as 9 within 0.1: two modes that chains do not leave, of which a
+/// second observation gives one 999 times the mass of the other. Both together have the density of
+/// N(0, 10^2 + 0.1^2) at 9.
+TEST(PosteriorEvidence, CandidatesStartTheChainsWhereTheMassIs) {
+  const auto prior = [](Trace& trace, const Batch& rows) {
+    const auto plate = trace.plate("rows", rows.rows, rows.total);
+    (void)trace.sample("z", Normal(0 * one(), 10 * one()));
+  };
+  const auto model = [](Trace& trace, const Batch& rows) {
+    const auto plate = trace.plate("rows", rows.rows, rows.total);
+    const auto z = trace.sample("z", Normal(0 * one(), 10 * one()));
+    trace.observe("distance", Normal(z.abs(), 0.1 * one()), at::full({2}, 9, at::kDouble));
+    trace.observe("side", Bernoulli(at::where(z < 0, 0.999 * one(), 0.001 * one())),
+                  at::ones({2}, at::kDouble));
+  };
+  const auto error = [&](int64_t candidates) {
+    const auto found = posterior_evidence(
+        model, prior, kBatch, Noise(3),
+        {.chains = 4, .draws = 100, .warm_up = 60, .candidates = candidates, .kernel = false});
+    return (found.gaussian.rows - log_normal(9, 0, 100.01)).abs().max().item<double>();
+  };
+  EXPECT_LT(error(400), 0.1);
+  EXPECT_GT(error(1), 0.5) << "chains that begin in either mode";
+}
+
 TEST(PosteriorEvidence, LeavesTheKernelFitOut) {
   const auto found = posterior_evidence(toy_model, toy_guide(one(), one()), kBatch, Noise(3),
                                         {.chains = 2, .draws = 20, .warm_up = 5, .kernel = false});
@@ -67,6 +92,7 @@ TEST(PosteriorEvidence, RejectsInvalidOptions) {
   EXPECT_THROW(run({.chains = 3}), ConfigError);
   EXPECT_THROW(run({.draws = 3}), ConfigError);
   EXPECT_THROW(run({.warm_up = -1}), ConfigError);
+  EXPECT_THROW(run({.candidates = 0}), ConfigError);
   EXPECT_THROW(run({.hmc = {.leapfrog_steps = 0}}), ConfigError);
 }
 

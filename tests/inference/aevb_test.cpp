@@ -74,6 +74,7 @@ TEST(Aevb, OneStepIsTheGradientByHand) {
   EXPECT_NEAR(result.reconstruction, log_likelihood.mean().item<double>(), kTolerance);
   EXPECT_NEAR(result.elbo, result.reconstruction - result.kl, kTolerance);
   EXPECT_EQ(result.log_prior, 0);
+  EXPECT_EQ(result.gradient_evaluations, 1);
 }
 
 TEST(Aevb, AlternatingMovesPhiFirstAndThenThetaWithTheNewPhi) {
@@ -84,7 +85,7 @@ TEST(Aevb, AlternatingMovesPhiFirstAndThenThetaWithTheNewPhi) {
       by_hand(x, p.z_at(kStart[1], kStart[2], Noise(4)), kStart[0], kStart[1], kStart[2]);
   const double m = kStart[1] + kRate * first.m, s = kStart[2] + kRate * first.s;
   const auto second = by_hand(x, p.z_at(m, s, Noise(4).site("theta")), kStart[0], m, s);
-  (void)aevb.step(p.batch, Noise(4));
+  EXPECT_EQ(aevb.step(p.batch, Noise(4)).gradient_evaluations, 2);
   EXPECT_NEAR(p.m.item<double>(), m, kTolerance);
   EXPECT_NEAR(p.s.item<double>(), s, kTolerance);
   EXPECT_NEAR(p.theta.item<double>(), kStart[0] + kRate * second.theta, kTolerance);

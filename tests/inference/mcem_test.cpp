@@ -82,6 +82,7 @@ TEST(Mcem, OneStepIsAChainInEachPosteriorAndFiveUpdatesAtItsEnd) {
   EXPECT_NEAR(mcem.chains().acceptance, chain.acceptance, 1e-12);
   EXPECT_NEAR(std::log(mcem.step_size()), chain.log_step, 1e-12);
   EXPECT_EQ(mcem.chains().gradient_evaluations, 1 + 11 * 10);
+  EXPECT_EQ(result.gradient_evaluations, 1 + 11 * 10 + 5);
   EXPECT_EQ(mcem.chains().divergences, 0);
 }
 

@@ -88,6 +88,7 @@ TEST(WakeSleep, OneStepIsTheGradientByHand) {
   EXPECT_NEAR(result.reconstruction, log_likelihood, kTolerance);
   EXPECT_NEAR(result.kl, log_ratio, kTolerance);
   EXPECT_NEAR(result.elbo, log_likelihood - log_ratio, kTolerance);
+  EXPECT_EQ(result.gradient_evaluations, 2) << "awake and asleep";
 }
 
 TEST(WakeSleep, ReportsTheBoundThatAevbWould) {
@@ -122,6 +123,7 @@ TEST_P(Reweighted, OneStepIsTheGradientByHand) {
   EXPECT_NEAR(p.s.item<double>(), kS + kRate * (part * awake.s + (1 - part) * asleep.s),
               kTolerance);
   EXPECT_NEAR(result.elbo, log_w.mean().item<double>(), kTolerance);
+  EXPECT_EQ(result.gradient_evaluations, GetParam() == GuidePhase::kWake ? 3 : 4);
 }
 
 INSTANTIATE_TEST_SUITE_P(All, Reweighted,

@@ -67,6 +67,31 @@ TEST(RunDirectory, CreateRefusesRunsFilesAndUnwritablePlaces) {
   }
 }
 
+TEST(RunDirectory, OneProcessTrainsIt) {
+  const TemporaryDirectory directory;
+  {
+    const auto run = RunDirectory::create(directory.path() / "run");
+    const auto lock = run.lock();
+    // What a process killed at once leaves is no reason to refuse; what one at work has is.
+    const auto again = RunDirectory::create(directory.path() / "run");
+    try {
+      const auto second = again.lock();
+      ADD_FAILURE();
+    } catch (const ConfigError& error) {
+      EXPECT_EQ(
+          std::string(error.what())
+              .find((directory.path() / "run").string() + ": another process is training this run"),
+          0U)
+          << error.what();
+    }
+    run.discard();
+    EXPECT_EQ(directory.entries(), 0U) << "the lock too";
+  }
+  const auto run = RunDirectory::create(directory.path() / "run");
+  { const auto lock = run.lock(); }
+  EXPECT_NO_THROW((void)run.lock());
+}
+
 TEST(RunDirectory, CreateOnAFullDiskLeavesNothing) {
   const TemporaryDirectory directory;
   const FileSizeLimit full(0);

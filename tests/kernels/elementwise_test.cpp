@@ -5,6 +5,10 @@
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
 
+#include <cmath>
+#include <limits>
+#include <vector>
+
 #include "elbo/kernels/math.h"
 
 namespace elbo {
@@ -108,6 +112,92 @@ TEST(Elementwise, DoesNotDependOnThreads) {
   at::set_num_threads(before);
   EXPECT_TRUE(one.equal(two));
 }
+
+#if defined(ELBO_HAS_AVX2_LOOPS)
+/// One of the functions that formulas are made of.
+template <int kWhich>
+struct One {
+  static constexpr bool kHot = true;
+  template <class T>
+  T operator()(const T& x) const {
+    using namespace math;
+    switch (kWhich) {
+      case 0:
+        return exp(x) + expm1(0.3 * x);
+      case 1:
+        return log(x) - log1p(x);
+      case 2:
+        return tanh(x) * sigmoid(-x) + math::softplus(x);
+      case 3:
+        return sin(x) + cos(3.0 * x) * atan(x);
+      case 4:
+        return lgamma(x) + digamma(x + 1.0);
+      case 5:
+        return sqrt(abs(x)) + floor(x) + maximum(x, T(1.0)) * minimum(x, T(2.0));
+      case 6:
+        return select((x < 1.0) | (x >= 3.0), x * x, select(!(x == 2.0) & (x > 0.5), -x, x));
+      default:
+        return pow(x, T(1.5)) + xlogy(x, x) + log1mexp(-x);
+    }
+  }
+};
+
+template <int kWhich>
+void expect_same_on_every_machine() {
+  using Values = detail::ValuesLoop<One<kWhich>, 1>;
+  using Partials = detail::PartialsLoop<One<kWhich>, 1, false>;
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  std::vector<double> x = {0,   -0.0, 5e-324, 1e-310, 1,         2,          2.5,  3,
+                           1e3, 1e7,  1e300,  -1,     kInfinity, -kInfinity, -800, std::nan("")};
+  for (int i = 0; i < 1000; ++i) x.push_back(0.013 * i + 1e-3);
+  const auto n = static_cast<int64_t>(x.size());
+  ASSERT_EQ(n % Formula::kWidest, 0);
+  using Numbers = std::vector<double>;
+  const auto run = [&](const auto& values, const auto& partials) {
+    std::pair<Numbers, Numbers> out{Numbers(x.size()), Numbers(x.size())};
+    const double* in[] = {x.data()};
+    double* slopes[] = {out.second.data()};
+    values(in, out.first.data(), n);
+    partials(in, slopes, n, 1U);
+    return out;
+  };
+  const auto expect_same = [&](const Numbers& a, const Numbers& b, const char* what) {
+    for (size_t i = 0; i < x.size(); ++i) {
+      if (a[i] == b[i] || (std::isnan(a[i]) && std::isnan(b[i]))) continue;
+      // One of them rounds a * b + c once, the other twice.
+      EXPECT_NEAR(a[i], b[i], 1e-13 * std::max(1.0, std::abs(a[i])))
+          << what << " of function " << kWhich << " at " << x[i];
+    }
+  };
+  using In = const double* const*;
+  using Out = double* const*;
+  const auto plain = run(detail::baseline<Values, In, double*, int64_t>,
+                         detail::baseline<Partials, In, Out, int64_t, unsigned>);
+  if (math::has_avx2()) {
+    const auto fast = run(detail::avx2<Values, In, double*, int64_t>,
+                          detail::avx2<Partials, In, Out, int64_t, unsigned>);
+    expect_same(plain.first, fast.first, "AVX2: value");
+    expect_same(plain.second, fast.second, "AVX2: slope");
+  }
+  if (math::has_avx512()) {
+    const auto wide = run(detail::avx512<Values, In, double*, int64_t>,
+                          detail::avx512<Partials, In, Out, int64_t, unsigned>);
+    expect_same(plain.first, wide.first, "AVX-512: value");
+    expect_same(plain.second, wide.second, "AVX-512: slope");
+  }
+}
+
+TEST(Elementwise, IsTheSameOnEveryMachine) {
+  expect_same_on_every_machine<0>();
+  expect_same_on_every_machine<1>();
+  expect_same_on_every_machine<2>();
+  expect_same_on_every_machine<3>();
+  expect_same_on_every_machine<4>();
+  expect_same_on_every_machine<5>();
+  expect_same_on_every_machine<6>();
+  expect_same_on_every_machine<7>();
+}
+#endif
 
 }  // namespace
 }  // namespace elbo

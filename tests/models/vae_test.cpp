@@ -1,5 +1,7 @@
 #include "elbo/models/vae.h"
 
+#include <nlohmann/json.hpp>
+
 #include "elbo/distributions/kl.h"
 #include "elbo/estimators/sgvb.h"
 #include "elbo/inference/aevb.h"
@@ -72,6 +74,93 @@ TEST(Vae, SegmentsAreThetaAndPhi) {
   EXPECT_EQ(parameters[0].first, "theta");
   EXPECT_TRUE(parameters[0].second.front().first.starts_with("decoder."));
   EXPECT_EQ(parameters[1].first, "phi");
+}
+
+VaeConfig bayes_config() {
+  return {.data_dim = 6, .latent_dim = 2, .hidden = {8}, .weights = Weights::kBayes};
+}
+
+TEST(BayesianVae, CountsTheWeightsDivergenceOnceForAllRows) {
+  const Vae vae(bayes_config(), kDouble);
+  initialise_model(vae, nn::Init::kXavier, 1);
+  const auto batch = grey_batch(20, 6);
+  const Bound bound = Sgvb{.num_particles = 3}(vae.model(), vae.guide(), batch, Noise(2));
+  EXPECT_EQ(bound.rows().sizes(), at::IntArrayRef({3, 20}));
+  // KL(q(W) || p(W)) again, from the parameters: p has variance 1 / columns, or 1 for biases.
+  double kl = 0;
+  for (const auto& [name, loc] : named_parameters(vae)) {
+    if (!name.starts_with("decoder.") || !name.ends_with(".loc")) continue;
+    const double p = loc.dim() == 2 ? 1.0 / static_cast<double>(loc.size(1)) : 1, q = 0.02 * 0.02;
+    kl += 0.5 * ((loc.square() + q) / p - 1 - std::log(q / p)).sum().item<double>();
+  }
+  EXPECT_TRUE(bound.global.allclose(at::full({3, 1}, -kl, kDouble), 1e-12, 0));
+  EXPECT_NEAR(bound.full_data().item<double>(), 200 * bound.rows().mean().item<double>() - kl,
+              1e-8);
+}
+
+TEST(BayesianVae, BoundsOfMinibatchesAverageToTheFullDatas) {  // FVB eq 3
+  const Vae vae(bayes_config(), kDouble);
+  initialise_model(vae, nn::Init::kXavier, 1);
+  auto full = grey_batch(6, 6);
+  full.total = 6;
+  const auto bound_of = [&](const at::Tensor& rows) {
+    const Batch some{.columns = {{"x", full["x"].index_select(0, rows)}}, .rows = rows, .total = 6};
+    return Sgvb{}(vae.model(), vae.guide(), some, Noise(2)).full_data().item<double>();
+  };
+  double sum = 0;
+  for (int64_t i = 0; i < 6; ++i)
+    for (int64_t j = i + 1; j < 6; ++j) sum += bound_of(at::tensor({i, j}, at::kLong));
+  EXPECT_NEAR(sum / 15, bound_of(at::arange(6)), 1e-10);
+}
+
+TEST(BayesianVae, LearnsItsWeightsPriorAndPosterior) {
+  const Vae vae(bayes_config(), kDouble);
+  initialise_model(vae, nn::Init::kXavier, 1);
+  const auto segments = vae.parameters();
+  EXPECT_EQ(segments[0].first, "theta");
+  ASSERT_EQ(segments[0].second.size(), 1u);
+  EXPECT_EQ(segments[0].second[0].first, "decoder.prior_log_scale");
+  std::map<std::string, at::Tensor> start;
+  for (const auto& [name, parameter] : named_parameters(vae)) start[name] = parameter.clone();
+  const auto batch = grey_batch(20, 6);
+  for (const auto update : {Update::kJoint, Update::kAlternating}) {
+    FlatParameters parameters(vae.parameters());
+    Aevb learner(vae.model(), vae.guide(), parameters, make_optimizer("adam", parameters, 0.01),
+                 {.update = update});
+    const double first = learner.step(batch, Noise(2)).elbo;
+    double last = first;
+    for (uint64_t step = 1; step < 200; ++step) last = learner.step(batch, Noise(2, step)).elbo;
+    EXPECT_GT(last, first + 0.01);
+  }
+  for (const auto& [name, parameter] : named_parameters(vae))
+    EXPECT_TRUE(parameter.ne(start[name]).all().item<bool>()) << name;
+}
+
+TEST(BayesianVae, AtMeanWeightsIsAnOrdinaryOneThatDecodesAlike) {
+  for (const auto likelihood : {Likelihood::kBernoulli, Likelihood::kGaussian}) {
+    auto config = bayes_config();
+    config.likelihood = likelihood;
+    const Vae vae(config, kDouble);
+    initialise_model(vae, nn::Init::kXavier, 1);
+    const auto fixed = vae.at_mean_weights();
+    const auto batch = grey_batch(5, 6);
+    const auto z = Noise(4).normal({7, 2}, kDouble);
+    EXPECT_TRUE(fixed->decode(z).mean().allclose(vae.decode(z).mean(), 1e-13, 1e-13));
+    EXPECT_TRUE(fixed->encode(batch["x"]).mean().equal(vae.encode(batch["x"]).mean()));
+    const auto bound = Sgvb{}(fixed->model(), fixed->guide(), batch, Noise(2));
+    EXPECT_FALSE(bound.global.defined());
+    const auto first = fixed->parameters()[0].second.front().second;
+    EXPECT_FALSE(first.is_alias_of(vae.parameters()[1].second.back().second));
+    EXPECT_EQ(fixed->at_mean_weights()->config(), fixed->config());
+  }
+}
+
+TEST(BayesianVae, IsBuiltAgainFromItsConfigurationAndFromAnOlderOne) {
+  const Vae vae(bayes_config(), kDouble);
+  auto config = vae.config();
+  EXPECT_EQ(VaeConfig::from_json(config).weights, Weights::kBayes);
+  config.erase("weights");
+  EXPECT_EQ(VaeConfig::from_json(config).weights, Weights::kPoint);
 }
 
 TEST(Vae, RefusesImpossibleSizes) {

@@ -83,6 +83,55 @@ TEST(ChartGrid, SeriesMayChooseTheirLook) {
   EXPECT_LT(dashed, solid * 4 / 5);
 }
 
+TEST(ChartGrid, ABandIsShadedBetweenItsEdges) {
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  const auto with = [](std::vector<double> low, std::vector<double> high) {
+    Series one{"one", {1, 10, 100, 1000}, {4, 4, 4, 4}};
+    one.low = std::move(low), one.high = std::move(high);
+    // Another series holds the axes still.
+    return draw({{.panels = {{"a", {one, {"", {1, 1000}, {0, 8}, 1}}}}, .y_from = 0}});
+  };
+  constexpr std::array<int, 3> kShade = {209, 230, 241};  // 0.18 of the curve's blue on white
+  // One column of pixels between the first two points, and one between the next two.
+  const auto first = [&](const Pixels& image) { return box_of(image, kShade, 87, 88); };
+  const auto second = [&](const Pixels& image) { return box_of(image, kShade, 182, 183); };
+  EXPECT_EQ(first(with({}, {})).count, 0);
+  const Pixels narrow = with({3, 3, 3, 3}, {5, 5, 5, 5}), wide = with({2, 2, 2, 2}, {6, 6, 6, 6});
+  const Box a = first(narrow), b = first(wide);
+  EXPECT_GT(a.count, 20);
+  EXPECT_NEAR(b.bottom - b.top, 2 * (a.bottom - a.top), 4);
+  EXPECT_GT(second(narrow).count, 20);
+  const Pixels half = with({3, 3, nan, 3}, {5, 5, 5, 5});
+  EXPECT_EQ(first(half).count, a.count);
+  EXPECT_EQ(second(half).count, 0) << "where an edge is unknown there is no band";
+}
+
+/// How often `part` is in a file.
+size_t count_of(const std::vector<std::byte>& file, const std::string& part) {
+  const std::string text(reinterpret_cast<const char*>(file.data()), file.size());
+  size_t count = 0;
+  for (size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++count;
+  return count;
+}
+
+TEST(ChartGrid, SvgHasTheSameCurvesInLayoutUnits) {
+  const ChartPanel panel{"a", {{"one", {1, 1e5}, {0, 9}}, {"two", {1, 1e5}, {1, 2}}}};
+  ChartGridOptions options = kOptions;
+  const auto svg = chart_grid_svg({{.panels = {panel, panel}}}, options);
+  const Pixels png = draw({{.panels = {panel, panel}}});
+  EXPECT_EQ(count_of(svg, "<?xml"), 1U);
+  EXPECT_GE(count_of(svg, "width=\"" + std::to_string(png.width)), 1U);
+  EXPECT_EQ(count_of(svg, "</svg>"), 1U);
+  EXPECT_EQ(count_of(svg, "<image"), 0U) << "lines, not pixels";
+  options.pixel_ratio = 3;
+  // The names inside count up from one picture to the next.
+  EXPECT_NEAR(static_cast<double>(chart_grid_svg({{.panels = {panel, panel}}}, options).size()),
+              static_cast<double>(svg.size()), 0.01 * static_cast<double>(svg.size()))
+      << "it has no pixels";
+  const ChartPanel less{"a", {{"one", {1, 1e5}, {0, 9}}}};
+  EXPECT_LT(chart_grid_svg({{.panels = {less, less}}}, options).size(), svg.size());
+}
+
 TEST(ChartGrid, APanelWithoutPointsLeavesTheOthersAsTheyAre) {
   const ChartPanel some{"a", {{"one", {1, 10}, {1, 2}}}};
   const Pixels image = draw({{.panels = {some, {"b", {{"one", {}, {}}}}}}});
@@ -96,6 +145,10 @@ TEST(ChartGrid, Refuses) {
   EXPECT_THROW((void)chart_grid_png({{.title = "no panels"}}, {}), ShapeError);
   const ChartRow torn{.panels = {{"a", {{"one", {1, 2}, {1}}}}}};
   EXPECT_THROW((void)chart_grid_png({torn}, {}), ShapeError);
+  EXPECT_THROW((void)chart_grid_svg({torn}, {}), ShapeError);
+  ChartRow band{.panels = {{"a", {{"one", {1, 2}, {1, 2}}}}}};
+  band.panels[0].series[0].low = {0, 1};
+  EXPECT_THROW((void)chart_grid_png({band}, {}), ShapeError);
   const ChartRow good{.panels = {{"a", {{"one", {1, 2}, {1, 2}}}}}};
   EXPECT_THROW((void)chart_grid_png({good}, {.panel_width = 20}), DomainError);
   EXPECT_THROW((void)chart_grid_png({good}, {.panel_width = 9000}), DomainError);

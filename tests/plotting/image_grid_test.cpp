@@ -93,6 +93,19 @@ TEST(ImagePanels, StandSideBySideAtAboutOneHeight) {
   EXPECT_LT(a.right, b.left);
 }
 
+TEST(ImagePanels, SvgHoldsAPictureAPanel) {
+  const at::Tensor small = at::full({4, 28, 28}, 10, at::kByte);
+  const auto svg = image_panels_svg({{"small", small, 2}, {"again", small, 2}});
+  const std::string text(reinterpret_cast<const char*>(svg.data()), svg.size());
+  size_t pictures = 0;
+  for (size_t at = text.find("data:image/png"); at != std::string::npos;
+       at = text.find("data:image/png", at + 1))
+    ++pictures;
+  EXPECT_EQ(pictures, 2U);
+  EXPECT_NE(text.find("height=\"840\""), std::string::npos) << "2 x 2 of 28 pixels, 15-fold";
+  EXPECT_THROW((void)image_panels_svg({}), ShapeError);
+}
+
 TEST(ImagePanels, Refuses) {
   EXPECT_THROW((void)image_panels_png({}), ShapeError);
   EXPECT_THROW((void)image_panels_png({{"flat", at::zeros({2, 4})}}), ShapeError);

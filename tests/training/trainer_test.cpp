@@ -114,6 +114,47 @@ TEST_F(TrainerTest, ABudgetOfSamplesEndsWithinAnEpochAndIsReported) {
   EXPECT_EQ(run.directory.read_metrics().size(), 2u);
 }
 
+TEST_F(TrainerTest, GoesOnInTheEpochThatABudgetCutShort) {
+  auto options = SmallRun::default_options();
+  options.schedule = Schedule::kConstant;
+  SmallRun whole(root_ / "whole", false, options);
+  whole.trainer->run();
+  options.samples = 70;
+  {
+    SmallRun first(root_ / "longer", false, options);
+    io::write_file(first.directory.model_json(), std::string_view("{}"));
+    ASSERT_EQ(first.trainer->run(), Outcome::kFinished);
+    EXPECT_EQ(first.trainer->progress().epoch, 1);
+    EXPECT_EQ(first.directory.read_metrics().back()["epoch"], 2);
+  }
+  options.samples = 4 * 47;
+  SmallRun second(root_ / "longer", /*open=*/true, options);
+  ASSERT_TRUE(second.trainer->resume());
+  EXPECT_EQ(second.trainer->progress().step, 8);
+  ASSERT_EQ(second.trainer->run(), Outcome::kFinished);
+  EXPECT_TRUE(second.weights().equal(whole.weights()));
+  auto a = whole.directory.read_metrics(), b = second.directory.read_metrics();
+  ASSERT_EQ(b.size(), a.size());
+  for (size_t i = 0; i < a.size(); ++i) {
+    a[i].erase("seconds");
+    b[i].erase("seconds");
+    EXPECT_EQ(b[i], a[i]);
+  }
+}
+
+TEST_F(TrainerTest, CountsTheGradientsThatStepsTakeOverAllSittings) {
+  SmallRun first(root_ / "gradients");
+  io::write_file(first.directory.model_json(), std::string_view("{}"));
+  first.trainer->should_stop = [&] { return first.trainer->progress().step == 7; };
+  first.trainer->run();
+  EXPECT_EQ(first.trainer->progress().gradient_evaluations, 47 + 20) << "one a row";
+  SmallRun second(root_ / "gradients", /*open=*/true);
+  ASSERT_TRUE(second.trainer->resume());
+  second.trainer->run();
+  EXPECT_EQ(second.trainer->progress().gradient_evaluations, 4 * 47);
+  EXPECT_EQ(second.directory.read_metrics().back()["gradient_evaluations"], 4 * 47);
+}
+
 TEST_F(TrainerTest, NanStopsWithTheStepTheTermAndTheLastCheckpoint) {
   SmallRun run(root_ / "nan");
   run.learner->parameters().values().fill_(std::numeric_limits<double>::quiet_NaN());
@@ -149,12 +190,46 @@ TEST_F(TrainerTest, RefusesACheckpointOfAnotherModel) {
 }
 
 TEST(ChooseLearningRate, TakesTheBestAndSkipsThoseThatDiverge) {
-  const auto attempt = [](double rate) {
+  const auto attempt = [](double rate) -> std::optional<double> {
     if (rate > 0.05) throw NumericError("diverged");
     return -std::abs(rate - 0.02);
   };
   EXPECT_EQ(choose_learning_rate({0.01, 0.02, 0.1}, attempt), 0.02);
   EXPECT_THROW((void)choose_learning_rate({0.1}, attempt), NumericError);
+}
+
+TEST(ChooseLearningRate, EndsWhereAnAttemptIsStopped) {
+  int attempts = 0;
+  const auto stopped = choose_learning_rate({1, 2, 3}, [&](double rate) -> std::optional<double> {
+    ++attempts;
+    return rate < 2 ? std::optional<double>(1) : std::nullopt;
+  });
+  EXPECT_FALSE(stopped);
+  EXPECT_EQ(attempts, 2);
+}
+
+TEST_F(TrainerTest, FirstUpdatesAreThoseOfTrainingAndMayBeStopped) {
+  auto options = SmallRun::default_options();
+  options.schedule = Schedule::kConstant;
+  SmallRun run(root_ / "run"), same(root_ / "same", false, options);
+  std::vector<int64_t> seen;
+  const auto mean =
+      mean_bound_of_first_updates(*run.learner, run.source, 3, 10, 7, [&](int64_t done) {
+        seen.push_back(done);
+        return true;
+      });
+  EXPECT_EQ(seen, (std::vector<int64_t>{1, 2, 3, 4, 5, 6, 7}));
+  // Of 7 updates the last quarter is the last: the second epoch's second, of as many rows as its
+  // first.
+  double first = 0, both = 0;
+  same.trainer->on_step = [&](const Progress& p) {
+    if (p.step == 6) first = p.elbo;
+    if (p.step == 7) both = p.elbo;
+  };
+  same.trainer->run();
+  EXPECT_NEAR(mean.value(), 2 * both - first, 1e-10);
+  EXPECT_FALSE(mean_bound_of_first_updates(*run.learner, run.source, 3, 10, 7,
+                                           [](int64_t done) { return done < 3; }));
 }
 
 TEST(TrainerOptions, AreChecked) {

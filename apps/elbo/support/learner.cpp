@@ -6,6 +6,7 @@
 #include "elbo/estimators/importance_weighted.h"
 #include "elbo/estimators/score_function.h"
 #include "elbo/inference/aevb.h"
+#include "elbo/inference/mcem.h"
 #include "elbo/inference/wake_sleep.h"
 
 namespace elbo::cli {
@@ -55,9 +56,34 @@ WakeSleepOptions wake_sleep_options(const Settings& s) {
           .bfloat16_products = s.word("precision") == "bfloat16"};
 }
 
-}  // namespace
+McemOptions mcem_options(const Model& model, const Settings& s, int64_t rows) {
+  return {
+      .leapfrog_steps = s.integer("leapfrog-steps"),
+      .target_acceptance = s.real("target-acceptance"),
+      .weight_updates = s.integer("weight-updates"),
+      .start = s.word("chain-start") == "persistent" ? ChainStart::kPersistent : ChainStart::kPrior,
+      .rows = rows,
+      .latent_dim = model.latent_dim(),
+      .transitions = s.integer("transitions"),
+      .burn_in = s.integer("burn-in"),
+      .weight_prior = s.real("weight-prior"),
+      .full_data_objective = s.word("objective-scale") == "full-data"};
+}
 
-namespace {
+Trainee make_mcem(const Model& model, const Settings& s, double lr, int64_t rows) {
+  FlatParameters parameters(model.parameters());
+  auto optimizer = make_optimizer(s.word("optimizer"), parameters, lr);
+  auto learner = std::make_unique<Mcem>(model.model(), std::move(parameters), std::move(optimizer),
+                                        mcem_options(model, s, rows));
+  const Mcem* mcem = learner.get();
+  Trainee out = trainee(std::move(learner));
+  out.diagnostics = [mcem] {
+    return nlohmann::json{{"acceptance", mcem->chains().acceptance},
+                          {"divergences", mcem->chains().divergences},
+                          {"step_size", mcem->step_size()}};
+  };
+  return out;
+}
 
 /// Which learner learns which model.
 void check_model_of_learner(const Settings& s) {
@@ -69,7 +95,7 @@ void check_model_of_learner(const Settings& s) {
           fmt::format("--learner {}: expected {} for --model {}", learner, what, model));
   };
   const auto kind = s.kind_of_learner();
-  if (model == "vae") expect(kind == "gradient", "aevb, wake-sleep, rws or score-function");
+  if (model == "vae") expect(kind == "gradient", "aevb, wake-sleep, rws, score-function or mcem");
   if (model == "mixture") expect(kind == "em", "em");
   if (model == "fa") expect(kind == "em" || learner == "aevb", "em or aevb");
   if (model == "ppca") expect(kind != "gradient" || learner == "aevb", "em, closed-form or aevb");
@@ -80,25 +106,53 @@ void check_model_of_learner(const Settings& s) {
 
 }  // namespace
 
+bool learns_guide(const Settings& s) { return s.word("learner") != "mcem"; }
+
 void check_learner(const Settings& s) {
   const auto& learner = s.word("learner");
-  const auto belongs = [&](const char* flag, const char* default_value, const char* to,
-                           bool to_this) {
-    if (!to_this && s.word(flag) != default_value)
+  const auto belongs = [&](const char* flag, const char* to, bool to_this) {
+    if (!to_this && s.word(flag) != find_setting(flag).default_value)
       throw ConfigError(fmt::format("--{} {}: with --learner {} it has no effect; expected {}",
                                     flag, s.word(flag), learner, to));
   };
   check_model_of_learner(s);
-  const bool wakes = learner == "wake-sleep" || learner == "rws";
   if (s.kind_of_learner() != "gradient") return;
-  belongs("objective", "sgvb-b", "--learner aevb", learner == "aevb");
-  belongs("update", "joint", "--learner aevb or score-function", !wakes);
-  belongs("baseline", "moving-average", "--learner score-function", learner == "score-function");
-  belongs("guide-phase", "both", "--learner rws", learner == "rws");
+  const bool mcem = learner == "mcem";
+  belongs("objective", "--learner aevb", learner == "aevb");
+  belongs("update", "--learner aevb or score-function",
+          learner == "aevb" || learner == "score-function");
+  belongs("baseline", "--learner score-function", learner == "score-function");
+  belongs("guide-phase", "--learner rws", learner == "rws");
+  for (const char* flag : {"chain-start", "transitions", "burn-in", "leapfrog-steps",
+                           "target-acceptance", "weight-updates"})
+    belongs(flag, "--learner mcem", mcem);
+  if (!(s.real("target-acceptance") < 1))
+    throw ConfigError(fmt::format("--target-acceptance {}; expected {}",
+                                  s.word("target-acceptance"),
+                                  find_setting("target-acceptance").range));
+  if (mcem && s.word("precision") == "bfloat16")
+    throw ConfigError(
+        "--precision bfloat16: --learner mcem draws in the model's own type; expected float32 or "
+        "float64");
+  if (mcem && s.integer("mc-samples") != 1)
+    throw ConfigError(fmt::format(
+        "--mc-samples {}: --learner mcem has one chain a row; expected 1, or more --transitions",
+        s.integer("mc-samples")));
   if (learner == "wake-sleep" && s.integer("mc-samples") != 1)
     throw ConfigError(
         fmt::format("--mc-samples {}: wake-sleep has 1; expected --learner rws, which weights them",
                     s.integer("mc-samples")));
+  if (s.word("weights") == "bayes") {
+    if (learner != "aevb" || s.word("objective") == "iwae")
+      throw ConfigError(
+          "--weights bayes: its q(W) is shared by all rows; expected --learner aevb and "
+          "--objective sgvb-a or sgvb-b");
+    if (s.real("weight-prior") != 0)
+      throw ConfigError(
+          fmt::format("--weight-prior {}: with --weights bayes the weights have a "
+                      "prior that is learnt; expected 0",
+                      s.word("weight-prior")));
+  }
   const bool leaves_out = learner == "score-function" && s.word("baseline") == "leave-one-out";
   if ((leaves_out || learner == "rws") && s.integer("mc-samples") < 2)
     throw ConfigError(
@@ -106,7 +160,8 @@ void check_learner(const Settings& s) {
                     s.integer("mc-samples"), learner));
 }
 
-Trainee make_learner(const Model& model, const Settings& s, double lr) {
+Trainee make_learner(const Model& model, const Settings& s, double lr, int64_t rows) {
+  if (s.word("learner") == "mcem") return make_mcem(model, s, lr, rows);
   FlatParameters parameters(model.parameters());
   auto optimizer = make_optimizer(s.word("optimizer"), parameters, lr);
   if (s.word("learner") == "wake-sleep" || s.word("learner") == "rws")

@@ -6,14 +6,21 @@
 #include "support/loaded_run.h"
 
 namespace elbo::cli {
-double chosen_rate(const Model& model, const Settings& s, const data::BatchSource& source) {
+std::optional<double> chosen_rate(const Model& model, const Settings& s,
+                                  const data::BatchSource& source, const ChoiceHooks& hooks) {
   constexpr int64_t kUpdates = 200;
+  const std::vector<double> rates = {0.01, 0.02, 0.1};
   const auto seed = static_cast<uint64_t>(s.integer("seed"));
-  return choose_learning_rate({0.01, 0.02, 0.1}, [&](double rate) {
+  int64_t tried = 0;
+  return choose_learning_rate(rates, [&](double rate) {
+    const int64_t before = kUpdates * tried++;
     initialise_model(model, nn::parse_init(s.word("init")), seed);
-    const auto trainee = make_learner(model, s, rate);
-    return mean_bound_of_first_updates(*trainee.learner, source, seed, s.integer("batch"),
-                                       kUpdates);
+    const auto trainee = make_learner(model, s, rate, source.rows());
+    return mean_bound_of_first_updates(
+        *trainee.learner, source, seed, s.integer("batch"), kUpdates, [&](int64_t done) {
+          hooks.on_update(before + done, kUpdates * static_cast<int64_t>(rates.size()));
+          return !hooks.should_stop();
+        });
   });
 }
 

@@ -30,7 +30,8 @@ nlohmann::json vae_config(const Settings& settings, const data::DataSet& set) {
           {"activation", settings.word("activation")},
           {"likelihood", likelihood},
           {"encoder", settings.word("encoder")},
-          {"sigma_min", settings.real("sigma-min")}};
+          {"sigma_min", settings.real("sigma-min")},
+          {"weights", settings.word("weights")}};
 }
 
 /// One more than the largest value of the categorical columns in either part.

@@ -41,9 +41,9 @@ void ProgressBar::update(const Progress& p, const std::string& label) {
   const double rate = spent > 0 ? static_cast<double>(p.samples - first_samples_) / spent : 0;
   const double left = rate > 0 ? static_cast<double>(p.total_samples - p.samples) / rate : 0;
   const double done = static_cast<double>(p.samples) / static_cast<double>(p.total_samples);
-  write(done,
-        fmt::format("{:3.0f} %  {}{}epoch {}  bound {:.2f}  {:.0f} samples/s  {} left", 100 * done,
-                    label, label.empty() ? "" : "  ", p.epoch, p.elbo, rate, duration(left)));
+  write(done, fmt::format("{:3.0f} %  {}{}epoch {}  {} {:.2f}  {:.0f} samples/s  {} left",
+                          100 * done, label, label.empty() ? "" : "  ", p.epoch, quantity, p.elbo,
+                          rate, duration(left)));
 }
 
 void ProgressBar::update(int64_t done, int64_t total, const std::string& things) {

@@ -21,6 +21,8 @@ class ProgressBar {
   /// Clears the line, so that other output may follow.
   void clear();
 
+  std::string quantity = "bound";  ///< what Progress::elbo is
+
  private:
   using Clock = std::chrono::steady_clock;
   /// Whether to write now.

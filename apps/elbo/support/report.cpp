@@ -11,13 +11,14 @@
 #include "elbo/plotting/image_grid.h"
 #include "elbo/plotting/line_chart.h"
 #include "elbo/plotting/report.h"
+#include "support/learner.h"
 
 namespace elbo::cli {
 namespace {
 
-std::vector<std::byte> curve(const std::vector<nlohmann::json>& metrics) {
+std::vector<std::byte> curve(const std::vector<nlohmann::json>& metrics, bool is_bound) {
   plotting::Series train, test;
-  train.name = "training bound";
+  train.name = is_bound ? "training bound" : "log p(x, z) at the chains' draws";
   test.name = "test bound";
   for (const auto& line : metrics) {
     const double samples = line.value("samples", 0.0);
@@ -31,7 +32,7 @@ std::vector<std::byte> curve(const std::vector<nlohmann::json>& metrics) {
   }
   std::vector<plotting::Series> series = {train};
   if (!test.x.empty()) series.push_back(test);
-  return plotting::line_chart_png(series, {.title = "Evidence lower bound",
+  return plotting::line_chart_png(series, {.title = is_bound ? "Evidence lower bound" : "Training",
                                            .x_label = "training samples seen",
                                            .y_label = "nats per datum"});
 }
@@ -83,7 +84,12 @@ void write_report(const LoadedRun& run, const data::DataSet& set) {
     io::write_file(run.directory.figure(name), png);
     report.figures.push_back({title, caption, std::move(png)});
   };
-  if (!metrics.empty()) add("curve", "Training", "The bound as training went on.", curve(metrics));
+  const bool with_guide = learns_guide(run.settings);
+  if (!metrics.empty())
+    add("curve", "Training",
+        with_guide ? "The bound as training went on."
+                   : "log p(x, z) at draws from the posterior, which is no bound.",
+        curve(metrics, with_guide));
   const auto* mixture = dynamic_cast<const Mixture*>(run.model.get());
   const bool several_laws = mixture != nullptr && mixture->config()["families"].size() > 1;
   if (run.event_shape.size() == 2 && !several_laws) {
@@ -96,9 +102,10 @@ void write_report(const LoadedRun& run, const data::DataSet& set) {
     const data::BatchSource source(set.test.rows() > 0 ? set.test : set.train, set.scale,
                                    data::parse_binarize(run.settings.word("binarize")),
                                    run.options().dtype().toScalarType());
-    add("reconstructions", "Reconstructions",
-        "Test rows, and below each the mean of p(x|z) at the guide's mean.",
-        reconstruction_picture(run, source, 50));
+    if (with_guide)
+      add("reconstructions", "Reconstructions",
+          "Test rows, and below each the mean of p(x|z) at the guide's mean.",
+          reconstruction_picture(run, source, 50));
     if (mixture == nullptr && run.model->latent_dim() == 2)
       add("manifold", "Manifold",
           "The latent plane through the inverse normal CDF (AEVB figure 4).",

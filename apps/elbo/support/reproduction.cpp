@@ -3,11 +3,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
+#include <numeric>
 #include <sstream>
 
 #include "elbo/data/minibatch.h"
 #include "elbo/data/split.h"
+#include "elbo/distributions.h"
 #include "elbo/error.h"
+#include "elbo/evaluation/posterior_evidence.h"
 #include "elbo/io/atomic_file.h"
 #include "support/learner.h"
 #include "support/learning.h"
@@ -24,6 +28,26 @@ constexpr int64_t kFreyTestRows = 400;
 constexpr int64_t kEvaluatedRows = 1000;
 constexpr int64_t kEvaluationDraws = 4;
 constexpr uint64_t kSplitSeed = 0, kSubsetSeed = 1;
+// Figure 3's training rows, as was customary for MNIST, and of its small training set: those that a
+// point is evaluated on.
+constexpr int64_t kLargeRows = 50'000;
+
+constexpr int64_t kEvidenceBatch = 50;
+/// log p(x) at a point (docs/reproduction.md has what was measured of it).
+PosteriorEvidenceOptions evidence_options() {
+  return {.chains = 4,
+          .draws = 40,
+          .warm_up = 20,
+          .hmc = {.leapfrog_steps = 4, .target_acceptance = 0.8},
+          .candidates = 500,
+          .kernel = false};
+}
+
+data::Part first_rows(const data::Part& part, int64_t count) {
+  std::vector<int64_t> rows(static_cast<size_t>(std::min(count, part.rows())));
+  std::iota(rows.begin(), rows.end(), int64_t{0});
+  return data::rows_of(part, rows);
+}
 
 data::Part subset(const data::Part& part) {
   auto rows = data::epoch_order(kSubsetSeed, 0, part.rows());
@@ -35,8 +59,10 @@ data::Part subset(const data::Part& part) {
 /// The points of a curve, written as they come.
 class Recorder {
  public:
-  Recorder(const LoadedRun& run, const data::DataSet& set)
+  Recorder(const LoadedRun& run, const data::DataSet& set, const Curve& curve)
       : run_(run),
+        measure_(curve.measure),
+        first_quarter_(curve.first_quarter),
         train_(source(run, set, set.train)),
         test_(source(run, set, set.test)),
         file_(run.directory.path() / "curve.csv") {}
@@ -45,19 +71,24 @@ class Recorder {
   void begin(LearningCurve curve, int64_t samples) {
     while (!curve.empty() && curve.back().samples > samples) curve.pop_back();
     curve_ = std::move(curve);
-    next_ = next_curve_point(samples);
+    next_ = next_curve_point(samples, first_quarter_);
   }
   void see(const Progress& progress) {
     if (progress.samples >= next_ && progress.samples < progress.total_samples) record(progress);
   }
   void record(const Progress& progress) {
+    const auto start = std::chrono::steady_clock::now();
     curve_.push_back({.samples = progress.samples,
+                      .gradient_evaluations = progress.gradient_evaluations,
                       .seconds = progress.seconds,
-                      .train = bound(train_),
-                      .test = bound(test_)});
-    io::write_file(file_, to_csv(curve_));
-    next_ = next_curve_point(progress.samples);
+                      .train = value(train_),
+                      .test = value(test_)});
+    io::write_file(file_, to_csv(curve_, measure_));
+    next_ = next_curve_point(progress.samples, first_quarter_);
+    seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   }
+  /// Spent on points, in this sitting.
+  [[nodiscard]] double seconds() const { return seconds_; }
 
  private:
   static data::BatchSource source(const LoadedRun& run, const data::DataSet& set,
@@ -65,16 +96,33 @@ class Recorder {
     return {subset(part), set.scale, data::parse_binarize(run.settings.word("binarize")),
             run.options().dtype().toScalarType()};
   }
-  [[nodiscard]] CurveBound bound(const data::BatchSource& rows) const {
-    return CurveBound::of(
-        evaluate_elbo(*run_.model, rows, {.estimator = {.num_particles = kEvaluationDraws}}));
+  [[nodiscard]] CurveValue value(const data::BatchSource& rows) const {
+    if (measure_ == CurveMeasure::kBound)
+      return CurveValue::of(
+          evaluate_elbo(*run_.model, rows, {.estimator = {.num_particles = kEvaluationDraws}}));
+    const auto model = run_.model->model();
+    // Chains start in the prior, whatever a learner did with its guide.
+    const Program prior = [&](Trace& trace, const Batch& batch) {
+      const auto data = trace.plate("data", batch.rows, batch.total);
+      (void)trace.sample("z",
+                         Normal::standard({run_.model->latent_dim()}, batch.options()).to_event(1));
+    };
+    return CurveValue::of(evaluate_evidence(
+        rows,
+        [&](const Batch& batch, const Noise& noise) {
+          return posterior_evidence(model, prior, batch, noise, evidence_options()).gaussian;
+        },
+        {.batch_size = kEvidenceBatch}));
   }
 
   const LoadedRun& run_;
+  CurveMeasure measure_;
+  int first_quarter_;
   data::BatchSource train_, test_;
   fs::path file_;
   LearningCurve curve_;
   int64_t next_ = 0;
+  double seconds_ = 0;
 };
 
 std::vector<std::string> words_of(const std::string& list) {
@@ -87,27 +135,43 @@ std::vector<std::string> words_of(const std::string& list) {
 }  // namespace
 
 std::string Curve::setting() const { return fmt::format("{}-{}", data, latent); }
-std::string Curve::name() const { return setting() + "-" + learner; }
+std::string Curve::group() const { return setting() + "-" + learner; }
+std::string Curve::name() const { return group() + (seed ? fmt::format("-s{}", *seed) : ""); }
 
-std::vector<Curve> curves_of(const std::string& figure) {
+std::vector<Curve> curves_of(const std::string& figure, uint64_t first_seed, int64_t seeds) {
   std::vector<Curve> curves;
   const auto add = [&](const std::string& data, const std::vector<int64_t>& latent,
                        const std::vector<std::string>& learners) {
     for (const int64_t dimensions : latent)
       for (const auto& learner : learners) curves.push_back({data, dimensions, learner});
   };
+  const auto add_evidence = [&](const std::string& data, const std::string& learner) {
+    Values settings = {{"hidden", "100"}};
+    if (learner == "mcem") settings["chain-start"] = "persistent";
+    for (int64_t i = 0; i < seeds; ++i)
+      curves.push_back({.data = data,
+                        .latent = 3,
+                        .learner = learner,
+                        .seed = first_seed + static_cast<uint64_t>(i),
+                        .settings = settings,
+                        .measure = CurveMeasure::kLogEvidence,
+                        .first_quarter = 14});
+  };
   if (figure == "figure2") {
     const std::vector<std::string> both = {"aevb", "wake-sleep"};
     add("mnist", {3, 5, 10, 20, 200}, both);
     add("frey", {2, 5, 10, 20}, both);
     add("frey-last", {2, 5, 10, 20}, both);
+  } else if (figure == "figure3") {
+    for (const std::string data : {"mnist-1000", "mnist-50000"})
+      for (const std::string learner : {"aevb", "wake-sleep", "mcem"}) add_evidence(data, learner);
   } else if (figure == "figure4") {
     add("mnist", {2}, {"aevb"});
     add("frey", {2}, {"aevb"});
   } else if (figure == "figure5") {
     add("mnist", {2, 5, 10, 20}, {"aevb"});
   } else {
-    throw ConfigError("reproduce: '" + figure + "'; expected figure2, figure4 or figure5");
+    throw ConfigError("reproduce: '" + figure + "'; expected figure2, figure3, figure4 or figure5");
   }
   return curves;
 }
@@ -116,7 +180,7 @@ std::vector<Curve> select(const std::vector<Curve>& curves, const std::string& o
   if (only.empty()) return curves;
   const auto words = words_of(only);
   const auto is = [](const Curve& curve, const std::string& word) {
-    return word == curve.setting() || word == curve.name();
+    return word == curve.setting() || word == curve.group() || word == curve.name();
   };
   std::string known;
   for (const Curve& curve : curves)
@@ -133,18 +197,32 @@ std::vector<Curve> select(const std::vector<Curve>& curves, const std::string& o
   return selected;
 }
 
-const data::DataSet& Reproduction::data(const Curve& curve) {
-  if (const auto found = sets_.find(curve.data); found != sets_.end()) return found->second;
-  data::DataSet set;
-  if (curve.data == "mnist") {
-    set = data::load("mnist");
+const Reproduction::Rows& Reproduction::rows(const Curve& curve) {
+  if (const auto found = rows_.find(curve.data); found != rows_.end()) return found->second;
+  Rows rows;
+  if (curve.data.starts_with("mnist")) {
+    rows = {data::load("mnist"), "mnist", ""};
+    auto& train = rows.set.train;
+    if (curve.data != "mnist") {
+      train = first_rows(train, kLargeRows);
+      rows.split = fmt::format("the first {} training rows", train.rows());
+    }
+    if (curve.data == "mnist-1000") {
+      train = subset(train);
+      rows.split = fmt::format("{} of {}", train.rows(), rows.split);
+    }
   } else {
-    set = data::load("frey-faces", {.hold_out = false});
-    set = curve.data == "frey" ? data::split_at_random(std::move(set), kFreyTestRows, kSplitSeed)
-                               : data::split_last(std::move(set), kFreyTestRows);
+    auto set = data::load("frey-faces", {.hold_out = false});
+    if (curve.data == "frey")
+      rows = {data::split_at_random(std::move(set), kFreyTestRows, kSplitSeed), "frey-faces",
+              "at random"};
+    else
+      rows = {data::split_last(std::move(set), kFreyTestRows), "frey-faces", "the last rows"};
   }
-  return sets_.emplace(curve.data, std::move(set)).first->second;
+  return rows_.emplace(curve.data, std::move(rows)).first->second;
 }
+
+const data::DataSet& Reproduction::data(const Curve& curve) { return rows(curve).set; }
 
 fs::path Reproduction::directory(const Curve& curve) const {
   return options_.out / "runs" / curve.name();
@@ -155,7 +233,8 @@ LearningCurve Reproduction::recorded(const Curve& curve) const {
   std::error_code none;
   if (!fs::exists(file, none)) return {};
   const auto bytes = io::read_file(file);
-  return parse_curve({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, file.string());
+  return parse_curve({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, file.string(),
+                     curve.measure);
 }
 
 int64_t Reproduction::target(const Curve& curve) {
@@ -171,22 +250,23 @@ bool Reproduction::finished(const Curve& curve) {
 }
 
 Settings Reproduction::settings(const Curve& curve) {
-  const bool mnist = curve.data == "mnist";
-  return Settings({{"preset", "aevb"},
+  const bool mnist = curve.data.starts_with("mnist");
+  Values values = {{"preset", "aevb"},
                    {"learner", curve.learner},
                    {"latent", std::to_string(curve.latent)},
                    {"hidden", mnist ? "500" : "200"},
                    {"likelihood", mnist ? "bernoulli" : "gaussian-sigmoid"},
                    {"epochs", std::to_string(target(curve) / data(curve).train.rows())},
-                   {"seed", std::to_string(options_.seed)},
-                   {"threads", std::to_string(options_.threads)}},
-                  Values{});
+                   {"seed", std::to_string(curve.seed.value_or(options_.seed))},
+                   {"threads", std::to_string(options_.threads)}};
+  for (const auto& [name, value] : curve.settings) values[name] = value;
+  return Settings(values, Values{});
 }
 
 nlohmann::json Reproduction::description(const Curve& curve, const Settings& settings) {
-  auto out = describe(settings, data(curve), curve.data == "mnist" ? "mnist" : "frey-faces");
-  if (curve.data != "mnist")
-    out["data"]["split"] = curve.data == "frey" ? "at random" : "the last rows";
+  const Rows& of = rows(curve);
+  auto out = describe(settings, of.set, of.spec);
+  if (!of.split.empty()) out["data"]["split"] = of.split;
   return out;
 }
 
@@ -229,22 +309,27 @@ LoadedRun Reproduction::open_or_create(const Curve& curve, bool* created) {
 Outcome Reproduction::run(const Curve& curve, const Hooks& hooks) {
   bool created = false;
   auto run = open_or_create(curve, &created);
+  const auto lock = run.directory.lock();
   DiscardUnlessKept discard{run.directory, !created};
   auto& s = run.settings;
   const auto& set = data(curve);
   const data::BatchSource source(set.train, set.scale, data::parse_binarize(s.word("binarize")),
                                  run.options().dtype().toScalarType());
   if (s.word("lr") == "auto") {
-    s.set("lr", fmt::format("{}", chosen_rate(*run.model, s, source)));
+    const auto rate = chosen_rate(*run.model, s, source,
+                                  {.on_update = hooks.on_choice, .should_stop = hooks.should_stop});
+    if (!rate) return Outcome::kStopped;
+    s.set("lr", fmt::format("{}", *rate));
     hooks.say(fmt::format("{}: chose --lr {}", curve.name(), s.word("lr")));
   }
   run.description["settings"] = s.to_json();
   io::write_file(run.directory.model_json(), run.description.dump(2) + "\n");
 
-  initialise_model(*run.model, nn::parse_init(s.word("init")), options_.seed);
-  const auto trainee = make_learner(*run.model, s, s.real("lr"));
+  initialise_model(*run.model, nn::parse_init(s.word("init")),
+                   static_cast<uint64_t>(s.integer("seed")));
+  const auto trainee = make_learner(*run.model, s, s.real("lr"), source.rows());
   Trainer trainer(trainer_options(s), *trainee.learner, *trainee.optimizer, source, run.directory);
-  Recorder recorder(run, set);
+  Recorder recorder(run, set, curve);
   if (!trainer.resume()) run.directory.truncate_metrics(0);
   recorder.begin(recorded(curve), trainer.progress().samples);
   trainer.on_step = [&](const Progress& p) {
@@ -260,6 +345,12 @@ Outcome Reproduction::run(const Curve& curve, const Hooks& hooks) {
   if (outcome == Outcome::kFinished &&
       (recorded(curve).empty() || recorded(curve).back().samples < trainer.progress().samples))
     recorder.record(trainer.progress());
+  if (outcome == Outcome::kFinished)
+    hooks.say(
+        fmt::format("{}: {:.2g} samples in {:.0f} s of updates; {:.0f} s of evaluation in this "
+                    "sitting",
+                    curve.name(), static_cast<double>(trainer.progress().samples),
+                    trainer.progress().seconds, recorder.seconds()));
   return outcome;
 }
 

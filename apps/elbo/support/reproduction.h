@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,19 +17,27 @@ namespace elbo::cli {
 
 /// One training of a figure.
 struct Curve {
-  std::string data;  ///< "mnist", "frey" (test rows at random) or "frey-last" (the last 400 frames)
+  /// "mnist", "frey" (test rows at random), "frey-last" (the last 400 frames), "mnist-50000" (the
+  /// first of the training rows) or "mnist-1000" (of those).
+  std::string data;
   int64_t latent = 0;
-  std::string learner;  ///< as --learner
+  std::string learner;                ///< as --learner
+  std::optional<uint64_t> seed = {};  ///< where the figure has several; else the options'
+  Values settings = {};               ///< besides the preset's and the data's
+  CurveMeasure measure = CurveMeasure::kBound;
+  int first_quarter = 16;  ///< of the points; see next_curve_point
 
   [[nodiscard]] std::string setting() const;  ///< "mnist-3": what its learners have in common
-  [[nodiscard]] std::string name() const;     ///< "mnist-3-aevb"
+  [[nodiscard]] std::string group() const;    ///< "mnist-3-aevb": all of its seeds
+  [[nodiscard]] std::string name() const;     ///< the group, or "mnist-1000-3-aevb-s0"
 };
 
-/// "figure2", "figure4" or "figure5"; ConfigError otherwise.
-[[nodiscard]] std::vector<Curve> curves_of(const std::string& figure);
+/// "figure2" to "figure5"; ConfigError otherwise. Figure 3 has seeds `first_seed`, + 1, ...
+[[nodiscard]] std::vector<Curve> curves_of(const std::string& figure, uint64_t first_seed = 0,
+                                           int64_t seeds = 3);
 
-/// Those of `curves` whose name or setting is among `only` ("mnist-3,frey-2-aevb"); all where it is
-/// empty. ConfigError for a word that selects none.
+/// Those of `curves` whose name, group or setting is among `only` ("mnist-3,frey-2-aevb"); all
+/// where it is empty. ConfigError for a word that selects none.
 [[nodiscard]] std::vector<Curve> select(const std::vector<Curve>& curves, const std::string& only);
 
 struct ReproduceOptions {
@@ -59,20 +68,27 @@ class Reproduction {
 
   struct Hooks {
     std::function<void(const Progress&)> on_step;
+    std::function<void(int64_t done, int64_t total)> on_choice;  ///< updates that choose a rate
     std::function<bool()> should_stop;
     std::function<void(const std::string&)> say;  ///< a line for people
   };
   /// Begins the curve, or goes on with it; its points are written to `curve.csv` as they are
-  /// reached. Throws NumericError where it diverges.
+  /// reached. Throws NumericError where it diverges; ConfigError where another process is at it.
   Outcome run(const Curve& curve, const Hooks& hooks);
 
  private:
+  struct Rows {
+    data::DataSet set;
+    std::string spec;   ///< what was loaded
+    std::string split;  ///< which rows of it; empty: its own parts
+  };
+  const Rows& rows(const Curve& curve);
   [[nodiscard]] Settings settings(const Curve& curve);
   [[nodiscard]] nlohmann::json description(const Curve& curve, const Settings& settings);
   LoadedRun open_or_create(const Curve& curve, bool* created);
 
   ReproduceOptions options_;
-  std::map<std::string, data::DataSet> sets_;
+  std::map<std::string, Rows> rows_;
 };
 
 }  // namespace elbo::cli

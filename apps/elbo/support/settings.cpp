@@ -18,12 +18,6 @@ using Kind = Setting::Kind;
 constexpr const char *kVae = "vae", *kMixture = "mixture", *kLatent = "vae | ppca | fa",
                      *kEm = "em", *kGradient = "gradient";
 
-const Setting& find(const std::string& name) {
-  for (const Setting& s : settings())
-    if (name == s.name) return s;
-  throw ConfigError(fmt::format("unknown setting '{}' (see elbo train --help)", name));
-}
-
 template <class T>
 T parse_number(const Setting& setting, std::string_view text) {
   T value{};
@@ -110,12 +104,16 @@ const std::vector<Setting>& settings() {
        "auto | bernoulli | gaussian | gaussian-sigmoid | gaussian-unit", Kind::kWord, 0, kVae},
       {"encoder", "q(z|x); gaussian-tanh has its mean through tanh, gaussian-unit variance 1",
        "gaussian", "gaussian | gaussian-tanh | gaussian-unit", Kind::kWord, 0, kVae},
+      {"weights", "of the decoder: parameters, or latent variables with a posterior q(W)", "point",
+       "point | bayes", Kind::kWord, 0, kVae},
       {"sigma-min", "smooth floor of a Gaussian likelihood's sigma", "0.001", "a number >= 0",
        Kind::kReal, 0, kVae},
       {"binarize", "of images: grey as stored, x > 1/2, or drawn anew at every visit", "none",
        "none | threshold | sample", Kind::kWord},
-      {"learner", "rws: reweighted wake-sleep; em: of mixtures, ppca and fa; closed-form: of ppca",
-       "aevb", "aevb | wake-sleep | rws | score-function | em | closed-form", Kind::kWord},
+      {"learner",
+       "rws: reweighted wake-sleep; mcem: Monte Carlo EM; em: for mixture, ppca, fa; "
+       "closed-form: for ppca",
+       "aevb", "aevb | wake-sleep | rws | score-function | mcem | em | closed-form", Kind::kWord},
       {"objective", "the estimator: AEVB eq 6 (a) or eq 7 (b), or importance-weighted", "sgvb-b",
        "sgvb-a | sgvb-b | iwae", Kind::kWord, 0, kGradient},
       {"update", "theta and phi together, or phi before theta", "joint", "joint | alternating",
@@ -124,6 +122,18 @@ const std::vector<Setting>& settings() {
        "none | moving-average | leave-one-out | linear", Kind::kWord, 0, kGradient},
       {"guide-phase", "of rws: where the guide learns", "both", "sleep | wake | both", Kind::kWord,
        0, kGradient},
+      {"chain-start", "of mcem: where a row's chain begins, anew or where its last visit ended",
+       "prior", "prior | persistent", Kind::kWord, 0, kGradient},
+      {"transitions", "of mcem: transitions of a row's chain at each visit", "1", "an integer >= 1",
+       Kind::kInteger, 1, kGradient},
+      {"burn-in", "of mcem: transitions before those of a chain that begins anew", "10",
+       "an integer >= 0", Kind::kInteger, 0, kGradient},
+      {"leapfrog-steps", "of mcem: in a transition", "10", "an integer >= 1", Kind::kInteger, 1,
+       kGradient},
+      {"target-acceptance", "of mcem: to which the step size is tuned", "0.9",
+       "a number between 0 and 1", Kind::kReal, 1e-300, kGradient},
+      {"weight-updates", "of mcem: at the chain's end", "5", "an integer >= 1", Kind::kInteger, 1,
+       kGradient},
       {"mc-samples", "L, samples of z a row", "1", "an integer >= 1", Kind::kInteger, 1, kGradient},
       {"init", "weights from N(0, 0.01^2), or Xavier's uniform", "xavier", "aevb | xavier",
        Kind::kWord, 0, kGradient},
@@ -150,6 +160,12 @@ const std::vector<Setting>& settings() {
       {"seed", "of weights, order and noise", "0", "an integer >= 0", Kind::kInteger},
   };
   return table;
+}
+
+const Setting& find_setting(const std::string& name) {
+  for (const Setting& s : settings())
+    if (name == s.name) return s;
+  throw ConfigError(fmt::format("unknown setting '{}' (see elbo train --help)", name));
 }
 
 const Values& preset(const std::string& name) {
@@ -205,7 +221,7 @@ Values read_config(const std::string& path) {
     try {
       std::string value;
       for (const auto& part : item.inputs) value += (value.empty() ? "" : ",") + part;
-      check(find(item.name), value);
+      check(find_setting(item.name), value);
       values[item.name] = value;
     } catch (const ConfigError& e) {
       throw ConfigError(fmt::format("{}: {}", path, e.what()));
@@ -235,7 +251,7 @@ Settings::Settings(const nlohmann::json& saved) {
 }
 
 void Settings::set(const std::string& name, const std::string& value) {
-  check(find(name), value);
+  check(find_setting(name), value);
   values_[name] = value;
 }
 
@@ -247,7 +263,7 @@ std::string Settings::kind_of_learner() const {
 void Settings::check_effect(const Values& given) const {
   const auto learner = kind_of_learner();
   for (const auto& [name, value] : given) {
-    const std::string with = find(name).with;
+    const std::string with = find_setting(name).with;
     if (!with.empty() && !is_word_of(word("model"), with) && !is_word_of(learner, with))
       throw ConfigError(fmt::format("--{} {}: has no effect on --model {} --learner {}", name,
                                     value, word("model"), word("learner")));
@@ -256,13 +272,13 @@ void Settings::check_effect(const Values& given) const {
 
 const std::string& Settings::word(const std::string& name) const { return values_.at(name); }
 int64_t Settings::integer(const std::string& name) const {
-  return parse_number<int64_t>(find(name), values_.at(name));
+  return parse_number<int64_t>(find_setting(name), values_.at(name));
 }
 double Settings::real(const std::string& name) const {
-  return parse_number<double>(find(name), values_.at(name));
+  return parse_number<double>(find_setting(name), values_.at(name));
 }
 std::vector<int64_t> Settings::integers(const std::string& name) const {
-  return parse_list(find(name), values_.at(name));
+  return parse_list(find_setting(name), values_.at(name));
 }
 nlohmann::json Settings::to_json() const { return values_; }
 

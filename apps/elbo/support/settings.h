@@ -26,6 +26,9 @@ struct Setting {
 /// The table.
 [[nodiscard]] const std::vector<Setting>& settings();
 
+/// A setting of the table; ConfigError for an unknown name.
+[[nodiscard]] const Setting& find_setting(const std::string& name);
+
 /// What a preset sets; ConfigError for an unknown name.
 [[nodiscard]] const Values& preset(const std::string& name);
 

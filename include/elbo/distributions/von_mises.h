@@ -27,10 +27,12 @@ inline double spread(double k) {
          (1.0 / 2 +
           t * (1.0 / 8 + t * (1.0 / 8 + t * (25.0 / 128 + t * (13.0 / 32 + t * 1073.0 / 1024)))));
 }
-inline Pack log_i0_scaled(const Pack& k) {
+template <int L>
+inline PackOf<L> log_i0_scaled(const PackOf<L>& k) {
   return lanewise([](double t) { return log_i0_scaled(t); }, k);
 }
-inline Pack spread(const Pack& k) {
+template <int L>
+inline PackOf<L> spread(const PackOf<L>& k) {
   return lanewise([](double t) { return spread(t); }, k);
 }
 template <int N, class S>
@@ -113,7 +115,8 @@ inline Tail tail(double k, double angle) {
 
 /// The angle's equal in [-pi, pi].
 inline double wrapped(double angle) { return std::remainder(angle, 2 * kPi); }
-ELBO_INLINE Pack wrapped(const Pack& angle) {
+template <int L>
+ELBO_INLINE PackOf<L> wrapped(const PackOf<L>& angle) {
   return angle - 2 * kPi * floor(angle * (0.5 / kPi) + 0.5);
 }
 

@@ -1,4 +1,4 @@
-// The bound against samples evaluated, on a logarithmic axis (AEVB figures 2 and 3).
+// The bound, or log p(x), against samples evaluated, on a logarithmic axis (AEVB figures 2, 3).
 #pragma once
 
 #include <cstdint>
@@ -7,41 +7,54 @@
 #include <vector>
 
 #include "elbo/evaluation/elbo.h"
+#include "elbo/evaluation/log_evidence.h"
 
 namespace elbo {
 
-/// A part of the data at one point of a curve. Variances are of `bound`, the mean over rows:
-/// nats^2.
-struct CurveBound {
-  double bound = 0;          ///< nats per datum
+/// What a curve is of.
+enum class CurveMeasure { kBound, kLogEvidence };
+
+/// A part of the data at one point of a curve. Variances are of `mean`, over its rows: nats^2.
+struct CurveValue {
+  double mean = 0;           ///< nats per datum
   double variance = 0;       ///< over rows and draws of z: the squared standard error
   double draw_variance = 0;  ///< over the draws alone, the rows as they are
 
-  [[nodiscard]] static CurveBound of(const Evaluation& evaluation);
+  [[nodiscard]] static CurveValue of(const Evaluation& evaluation);
+  [[nodiscard]] static CurveValue of(const EvidenceSummary& evidence);
 };
 
 struct CurvePoint {
-  int64_t samples = 0;  ///< training rows seen
-  double seconds = 0;   ///< spent on updates
-  CurveBound train{}, test{};
+  int64_t samples = 0;               ///< training rows seen
+  int64_t gradient_evaluations = 0;  ///< see Progress; 0 where they were not counted
+  double seconds = 0;                ///< spent on updates
+  CurveValue train{}, test{};
 };
 
 /// By rising samples.
 using LearningCurve = std::vector<CurvePoint>;
 
-/// The first of 10^4, 10^4.25, 10^4.5, ... (rounded) above `samples`.
-[[nodiscard]] int64_t next_curve_point(int64_t samples);
+/// The first of 10^(q/4), 10^((q+1)/4), ... (rounded) above `samples`: four a decade.
+[[nodiscard]] int64_t next_curve_point(int64_t samples, int first_quarter = 16);
 
 /// As CSV: a header, then a line a point, numbers to the last bit.
-[[nodiscard]] std::string to_csv(const LearningCurve& curve);
-/// Back again. **Throws** DataError, beginning with `name` and naming the line, for another header,
-/// a line that is no point, or samples that do not rise.
-[[nodiscard]] LearningCurve parse_curve(const std::string& csv, const std::string& name);
+[[nodiscard]] std::string to_csv(const LearningCurve& curve,
+                                 CurveMeasure measure = CurveMeasure::kBound);
+/// Back again, and from files of before gradient evaluations were counted. **Throws** DataError,
+/// beginning with `name` and naming the line, for another header, a line that is no point, or
+/// samples that do not rise.
+[[nodiscard]] LearningCurve parse_curve(const std::string& csv, const std::string& name,
+                                        CurveMeasure measure = CurveMeasure::kBound);
 /// The header, without a line's end.
-[[nodiscard]] std::string curve_columns();
+[[nodiscard]] std::string curve_columns(CurveMeasure measure = CurveMeasure::kBound);
 
 /// The first point at `samples` or up to a tenth beyond; none where the curve ends before.
 [[nodiscard]] std::optional<CurvePoint> point_at(const LearningCurve& curve, int64_t samples);
+
+/// Where a curve was after so many gradient evaluations: between its points, by linear
+/// interpolation over their logarithm; none before the first point and after the last.
+[[nodiscard]] std::optional<CurvePoint> point_at_gradients(const LearningCurve& curve,
+                                                           int64_t gradient_evaluations);
 
 /// Where a curve's test bound is highest and how far below that it ends.
 struct CurvePeak {

@@ -12,6 +12,13 @@ struct PosteriorEvidenceOptions {
   int64_t draws = 250;    ///< that each chain keeps, >= 4
   int64_t warm_up = 150;  ///< that it does not
   HmcOptions hmc = {};
+  /// K >= 1 draws of the guide that a row's chains may start at. Of one, each chain begins at a
+  /// draw of its own. Of more, the chains of the fit begin at some of K, resampled by p(x, z) / q(z
+  /// | x) (Rubin 1987), so that a guide that is far from the posterior, the prior even, finds where
+  /// its mass is. They move 15 transitions then; those that end 30 nats below their row's best, in
+  /// a mode of no mass or on the way, go on from its place, and the other chains begin where these
+  /// are.
+  int64_t candidates = 1;
   bool kernel = true;  ///< the kernel fit too, which takes (draws chains / 2)^2 operations a row
 
   void validate() const;
@@ -39,7 +46,8 @@ struct PosteriorEvidence {
 /// within the chains, is that of the mean over the mean. A fit that is wider than the posterior by
 /// 2^(1/2) in any direction leaves the ratio without variance; beyond (4/3)^(1/2), its standard
 /// error without variance, so that it lies. `k_hat` of the ratios tells.
-/// **RNG** the guide's sites of `noise.site("start")`, where the chains start; `noise.site("hmc")`.
+/// **RNG** the guide's sites of `noise.site("start")`, where the chains start, in parts of 50
+/// candidates, and its sites "resample" and "scout"; `noise.site("hmc")`.
 /// **Throws** ConfigError; SiteError where a latent site is discrete or lies outside the plate;
 /// NumericError where a chain's start is impossible or a chain does not move.
 [[nodiscard]] PosteriorEvidence posterior_evidence(const Program& model, const Program& guide,

@@ -34,6 +34,7 @@ class Aevb final : public Learner {
   Aevb(Program model, Program guide, FlatParameters parameters,
        std::unique_ptr<Optimizer> optimizer, AevbOptions options = {});
 
+  /// `gradient_evaluations`: one a draw of z, twice that where theta and phi alternate.
   StepResult step(const Batch& batch, const Noise& noise) override;
   [[nodiscard]] std::map<std::string, at::Tensor> state() const override;
   [[nodiscard]] const FlatParameters& parameters() const { return parameters_; }

@@ -3,6 +3,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
 #include <map>
 #include <string>
 
@@ -17,6 +18,9 @@ struct StepResult {
   double reconstruction = 0;
   double kl = 0;
   double log_prior = 0;  ///< (1/N) log p(weights), 0 without a prior
+  /// Gradients of a log density or a bound that the step took, for each datum of the batch, by
+  /// whichever variables: the work by which learners of different kinds may be compared.
+  int64_t gradient_evaluations = 0;
 };
 
 /// A learning algorithm over a model and a guide.

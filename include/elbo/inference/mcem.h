@@ -47,7 +47,8 @@ struct McemOptions {
 /// One step size serves all chains, since a datum is seen once an epoch; its logarithm follows
 /// 0.5 (mean acceptance - target) a transition.
 /// `StepResult::elbo` is the mean of log p(x, z), no bound; `reconstruction` that of the observed
-/// sites alone; `kl` is 0.
+/// sites alone; `kl` is 0. `gradient_evaluations` are those of the chains and one a weight update,
+/// without the few by which the first step finds a step size.
 /// **RNG** the site "start" of a step's noise, and the site of each transition's number.
 /// **Throws** SiteError where sites lie outside of the plate; ConfigError for kGuide without a
 /// guide and for kPersistent where rows or latents are not those it was told.

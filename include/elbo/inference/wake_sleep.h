@@ -53,6 +53,7 @@ class WakeSleep final : public Learner {
 
   /// `elbo` is that of the wake draws, log p(x, z) - log q(z | x), of which `reconstruction` and
   /// `kl` are the parts, as SGVB-A estimates them: to be put beside AEVB's.
+  /// `gradient_evaluations`: k of the wake phase and, where there is one, 1 of the sleep phase.
   StepResult step(const Batch& batch, const Noise& noise) override;
   [[nodiscard]] std::map<std::string, at::Tensor> state() const override;
   [[nodiscard]] const FlatParameters& parameters() const { return parameters_; }

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "elbo/io/file_lock.h"
 #include "elbo/io/safetensors.h"
 
 namespace elbo::io {
@@ -26,8 +27,8 @@ class RunDirectory {
 
   /// Makes `path` (and its parents) for a new run and proves that a file can be written there; when
   /// it cannot, nothing is left behind.
-  /// Throws: ConfigError when it already holds a run or other files; IoError when it is a file or
-  /// cannot be written.
+  /// Throws: ConfigError when it already holds a run or other files than a lock's; IoError when it
+  /// is a file or cannot be written.
   [[nodiscard]] static RunDirectory create(const std::filesystem::path& path);
 
   /// An existing run. Throws: NoInputError when there is no model.json in it.
@@ -60,6 +61,10 @@ class RunDirectory {
   /// The newest checkpoint that can be read, nothing when there is none.
   /// Throws: DataError when there are some but all are damaged.
   [[nodiscard]] std::optional<Checkpoint> latest_checkpoint() const;
+
+  /// Keeps other processes from training the same run while it lives.
+  /// Throws: ConfigError where another holds it; IoError.
+  [[nodiscard]] FileLock lock() const;
 
   /// For a run that failed early: removes the run's files, and the directories that `create` made,
   /// unless there is a checkpoint or other files are in them. Does nothing after `open`.

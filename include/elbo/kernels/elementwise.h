@@ -45,7 +45,8 @@ constexpr Bounds bounds(Inside inside, bool is_double) {
 /// A formula of `arity` arguments in the forms that `evaluate` needs. `formula<F>()` makes it.
 struct Formula {
   static constexpr int kMaxArity = 6;
-  /// Over n elements, a multiple of four, all in float64: out[i] = f(in[0][i], in[1][i], ...).
+  static constexpr int kWidest = math::WidePack::kLanes;
+  /// Over n elements, a multiple of kWidest, all in float64: out[i] = f(in[0][i], in[1][i], ...).
   using Values = void (*)(const double* const* in, double* out, int64_t n);
   /// The partial derivatives for the bits of `wanted`, in their order.
   using Partials = void (*)(const double* const* in, double* const* out, int64_t n,
@@ -67,8 +68,8 @@ struct Formula {
 /// The formula at every element of the broadcast arguments, all of one floating dtype; only a
 /// formula of noise takes its first argument in float64 whatever the others are.
 ///
-/// On CPU one pass computes in float64, four elements at a time, and rounds to the dtype; the
-/// gradient is another such pass, which keeps nothing but the arguments. On other devices, and
+/// On CPU one pass computes in float64, four or eight elements at a time, and rounds to the dtype;
+/// the gradient is another such pass, which keeps nothing but the arguments. On other devices, and
 /// where the gradient is itself to be differentiated, the plain twin runs instead.
 /// **Throws** ShapeError when the arguments do not broadcast; UnsupportedError by a twin.
 [[nodiscard]] at::Tensor evaluate(const Formula& formula, at::TensorList arguments);
@@ -87,22 +88,26 @@ constexpr bool takes(std::index_sequence<I...>) {
 template <class F, int N, class T>
 inline constexpr bool kTakes = takes<F, T>(std::make_index_sequence<N>{});
 
-ELBO_INLINE math::Pack load(const double* from) {
-  math::Pack out;
+template <class P>
+ELBO_INLINE P load(const double* from) {
+  P out;
   std::memcpy(&out.v, from, sizeof out.v);
   return out;
 }
-ELBO_INLINE void store(const math::Pack& x, double* to) { std::memcpy(to, &x.v, sizeof x.v); }
+template <class P>
+ELBO_INLINE void store(const P& x, double* to) {
+  std::memcpy(to, &x.v, sizeof x.v);
+}
 
 /// A formula for packs takes them; another goes lane by lane.
-template <class F, int N>
-ELBO_INLINE math::Pack value_of(const math::Pack* v) {
+template <class F, int N, class P>
+ELBO_INLINE P value_of(const P* v) {
   constexpr auto kIndices = std::make_index_sequence<N>{};
-  if constexpr (kTakes<F, N, math::Pack>) {
+  if constexpr (kTakes<F, N, P>) {
     return call(F{}, v, kIndices);
   } else {
-    math::Pack out;
-    for (int lane = 0; lane < math::Pack::kLanes; ++lane) {
+    P out;
+    for (int lane = 0; lane < P::kLanes; ++lane) {
       double scalars[N];
       for (int k = 0; k < N; ++k) scalars[k] = v[k].v[lane];
       out.v[lane] = call(F{}, scalars, kIndices);
@@ -111,19 +116,18 @@ ELBO_INLINE math::Pack value_of(const math::Pack* v) {
   }
 }
 
-template <class F, int N>
-ELBO_INLINE Dual<N, math::Pack> gradient_of(const math::Pack* v, const unsigned wanted) {
+template <class F, int N, class P>
+ELBO_INLINE Dual<N, P> gradient_of(const P* v, const unsigned wanted) {
   constexpr auto kIndices = std::make_index_sequence<N>{};
-  if constexpr (kTakes<F, N, Dual<N, math::Pack>>) {
-    Dual<N, math::Pack> duals[N];
+  if constexpr (kTakes<F, N, Dual<N, P>>) {
+    Dual<N, P> duals[N];
     for (int k = 0; k < N; ++k)
-      duals[k] = (wanted >> k & 1u) != 0 ? Dual<N, math::Pack>::variable(v[k], k)
-                                         : Dual<N, math::Pack>(v[k]);
+      duals[k] = (wanted >> k & 1u) != 0 ? Dual<N, P>::variable(v[k], k) : Dual<N, P>(v[k]);
     return call(F{}, duals, kIndices);
   } else {
     static_assert(kTakes<F, N, Dual<N>>, "a formula has no derivatives");
-    Dual<N, math::Pack> out;
-    for (int lane = 0; lane < math::Pack::kLanes; ++lane) {
+    Dual<N, P> out;
+    for (int lane = 0; lane < P::kLanes; ++lane) {
       Dual<N> duals[N];
       for (int k = 0; k < N; ++k)
         duals[k] =
@@ -136,77 +140,70 @@ ELBO_INLINE Dual<N, math::Pack> gradient_of(const math::Pack* v, const unsigned 
 }
 
 template <class F, int N>
-ELBO_INLINE void values_loop(const double* const* in, double* out, int64_t n) {
-  for (int64_t i = 0; i < n; i += math::Pack::kLanes) {
-    math::Pack v[N];
-    for (int k = 0; k < N; ++k) v[k] = load(in[k] + i);
-    store(value_of<F, N>(v), out + i);
+struct ValuesLoop {
+  template <class P>
+  ELBO_INLINE static void run(const double* const* in, double* out, int64_t n) {
+    for (int64_t i = 0; i < n; i += P::kLanes) {
+      P v[N];
+      for (int k = 0; k < N; ++k) v[k] = load<P>(in[k] + i);
+      store(value_of<F, N>(v), out + i);
+    }
   }
-}
+};
 
-template <class F, int N>
-ELBO_INLINE void partials_loop(const double* const* in, double* const* out, int64_t n,
+/// Loops of their own for the usual cases, all arguments and all but the first (data or noise), in
+/// which the compiler sees which partial derivatives are 0 and which are 1.
+template <class F, int N, bool OfNoise>
+struct PartialsLoop {
+  template <class P>
+  ELBO_INLINE static void run(const double* const* in, double* const* out, int64_t n,
+                              unsigned wanted) {
+    constexpr unsigned kAll = (1u << N) - 1, kAllButFirst = kAll - 1;
+    if (F::kHot && wanted == kAllButFirst) return loop<P>(in, out, n, kAllButFirst);
+    if (F::kHot && !OfNoise && wanted == kAll) return loop<P>(in, out, n, kAll);
+    loop<P>(in, out, n, wanted);
+  }
+
+ private:
+  template <class P>
+  ELBO_INLINE static void loop(const double* const* in, double* const* out, int64_t n,
                                const unsigned wanted) {
-  for (int64_t i = 0; i < n; i += math::Pack::kLanes) {
-    math::Pack v[N];
-    for (int k = 0; k < N; ++k) v[k] = load(in[k] + i);
-    const auto y = gradient_of<F, N>(v, wanted);
-    for (int k = 0, o = 0; k < N; ++k)
-      if ((wanted >> k & 1u) != 0) store(y.partial[static_cast<size_t>(k)], out[o++] + i);
+    for (int64_t i = 0; i < n; i += P::kLanes) {
+      P v[N];
+      for (int k = 0; k < N; ++k) v[k] = load<P>(in[k] + i);
+      const auto y = gradient_of<F, N>(v, wanted);
+      for (int k = 0, o = 0; k < N; ++k)
+        if ((wanted >> k & 1u) != 0) store(y.partial[static_cast<size_t>(k)], out[o++] + i);
+    }
   }
-}
+};
 
-/// The same with loops of their own for the usual cases, all arguments and all but the first (data
-/// or noise), in which the compiler sees which partial derivatives are 0 and which are 1.
-template <class F, int N, bool OfNoise>
-ELBO_INLINE void partials_usual(const double* const* in, double* const* out, int64_t n,
-                                unsigned wanted) {
-  constexpr unsigned kAll = (1u << N) - 1, kAllButFirst = kAll - 1;
-  if (wanted == kAllButFirst) return partials_loop<F, N>(in, out, n, kAllButFirst);
-  if constexpr (!OfNoise)
-    if (wanted == kAll) return partials_loop<F, N>(in, out, n, kAll);
-  partials_loop<F, N>(in, out, n, wanted);
-}
-
-// Each loop of a hot formula is compiled for the baseline and for AVX2; the machine chooses when it
-// runs.
-template <class F, int N>
-void values_baseline(const double* const* in, double* out, int64_t n) {
-  values_loop<F, N>(in, out, n);
-}
-template <class F, int N>
-void partials_baseline(const double* const* in, double* const* out, int64_t n, unsigned wanted) {
-  partials_loop<F, N>(in, out, n, wanted);
+// Each loop of a hot formula is compiled for the baseline, for AVX2 and, eight wide, for AVX-512;
+// the machine chooses when it runs.
+template <class Loop, class... A>
+void baseline(A... a) {
+  Loop::template run<math::Pack>(a...);
 }
 #if defined(ELBO_HAS_AVX2_LOOPS)
-template <class F, int N>
-ELBO_AVX2 void values_avx2(const double* const* in, double* out, int64_t n) {
-  values_loop<F, N>(in, out, n);
+template <class Loop, class... A>
+ELBO_AVX2 void avx2(A... a) {
+  Loop::template run<math::Pack>(a...);
 }
-template <class F, int N, bool OfNoise>
-ELBO_AVX2 void partials_avx2(const double* const* in, double* const* out, int64_t n,
-                             unsigned wanted) {
-  partials_usual<F, N, OfNoise>(in, out, n, wanted);
+template <class Loop, class... A>
+ELBO_AVX512 void avx512(A... a) {
+  Loop::template run<math::WidePack>(a...);
 }
 #endif
 
-template <class F, int N>
-Formula::Values values_for_machine() {
+template <class Loop, bool kHot, class... A>
+auto for_machine(void (*)(A...)) -> void (*)(A...) {
 #if defined(ELBO_HAS_AVX2_LOOPS)
-  if constexpr (F::kHot) {
-    if (math::has_avx2()) return values_avx2<F, N>;
+  if constexpr (kHot) {
+    if (math::has_avx512()) return avx512<Loop, A...>;
+    if (math::has_avx2()) return avx2<Loop, A...>;
   }
 #endif
-  return values_baseline<F, N>;
-}
-template <class F, int N, bool OfNoise>
-Formula::Partials partials_for_machine() {
-#if defined(ELBO_HAS_AVX2_LOOPS)
-  if constexpr (F::kHot) {
-    if (math::has_avx2()) return partials_avx2<F, N, OfNoise>;
-  }
-#endif
-  return partials_baseline<F, N>;
+  return baseline<Loop, A...>;
 }
 
 template <class F, size_t... I>
@@ -235,16 +232,17 @@ const Formula& formula() {
       return Inside::kAnywhere;
   }();
   constexpr bool kIsFirst = requires { F::kIsFirst; };
-  static const Formula made = {.arity = N,
-                               .values = detail::values_for_machine<F, N>(),
-                               .partials = detail::partials_for_machine<F, N, OfNoise>(),
-                               .of_noise = OfNoise,
-                               .is_first = kIsFirst,
-                               .inside = kInside,
-                               .twin = [](const at::Tensor* arguments) {
-                                 return detail::twin_of<F>(arguments,
-                                                           std::make_index_sequence<N>{});
-                               }};
+  static const Formula made = {
+      .arity = N,
+      .values = detail::for_machine<detail::ValuesLoop<F, N>, F::kHot>(Formula::Values{}),
+      .partials =
+          detail::for_machine<detail::PartialsLoop<F, N, OfNoise>, F::kHot>(Formula::Partials{}),
+      .of_noise = OfNoise,
+      .is_first = kIsFirst,
+      .inside = kInside,
+      .twin = [](const at::Tensor* arguments) {
+        return detail::twin_of<F>(arguments, std::make_index_sequence<N>{});
+      }};
   return made;
 }
 

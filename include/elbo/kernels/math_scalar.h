@@ -110,85 +110,112 @@ double beta_density(double a, double b, double x);
 
 // ---- Pack: what pack.h has no vector form of
 
-ELBO_INLINE Pack cot_pi(const Pack& u) {
-  Pack sine, cosine;
+template <int L>
+ELBO_INLINE PackOf<L> cot_pi(const PackOf<L>& u) {
+  PackOf<L> sine, cosine;
   sincos_turns(0.5 * u, &sine, &cosine);
   return cosine / sine;
 }
-ELBO_INLINE Pack trigamma(const Pack& x) {
+template <int L>
+ELBO_INLINE PackOf<L> trigamma(const PackOf<L>& x) {
   return lanewise([](double s) { return trigamma(s); }, x);
 }
-ELBO_INLINE Pack tetragamma(const Pack& x) {
+template <int L>
+ELBO_INLINE PackOf<L> tetragamma(const PackOf<L>& x) {
   return lanewise([](double s) { return tetragamma(s); }, x);
 }
-ELBO_INLINE Pack ndtr(const Pack& x) {
+template <int L>
+ELBO_INLINE PackOf<L> ndtr(const PackOf<L>& x) {
   return lanewise([](double s) { return ndtr(s); }, x);
 }
-ELBO_INLINE Pack log_ndtr(const Pack& x) {
+template <int L>
+ELBO_INLINE PackOf<L> log_ndtr(const PackOf<L>& x) {
   return lanewise([](double s) { return log_ndtr(s); }, x);
 }
-ELBO_INLINE Pack ndtri(const Pack& x) {
+template <int L>
+ELBO_INLINE PackOf<L> ndtri(const PackOf<L>& x) {
   return lanewise([](double s) { return ndtri(s); }, x);
 }
-ELBO_INLINE Pack erfcx(const Pack& x) {
+template <int L>
+ELBO_INLINE PackOf<L> erfcx(const PackOf<L>& x) {
   return lanewise([](double s) { return erfcx(s); }, x);
 }
-ELBO_INLINE Pack expint_e1_scaled(const Pack& x) {
+template <int L>
+ELBO_INLINE PackOf<L> expint_e1_scaled(const PackOf<L>& x) {
   return lanewise([](double s) { return expint_e1_scaled(s); }, x);
 }
-ELBO_INLINE Pack log_i0(const Pack& x) {
+template <int L>
+ELBO_INLINE PackOf<L> log_i0(const PackOf<L>& x) {
   return lanewise([](double s) { return log_i0(s); }, x);
 }
-ELBO_INLINE Pack i1_over_i0(const Pack& x) {
+template <int L>
+ELBO_INLINE PackOf<L> i1_over_i0(const PackOf<L>& x) {
   return lanewise([](double s) { return i1_over_i0(s); }, x);
 }
-ELBO_INLINE Pack gamma_p(const Pack& a, const Pack& b) {
+template <int L>
+ELBO_INLINE PackOf<L> gamma_p(const PackOf<L>& a, const PackOf<L>& b) {
   return lanewise([](double s, double t) { return gamma_p(s, t); }, a, b);
 }
-ELBO_INLINE Pack gamma_q(const Pack& a, const Pack& b) {
+template <int L>
+ELBO_INLINE PackOf<L> gamma_q(const PackOf<L>& a, const PackOf<L>& b) {
   return lanewise([](double s, double t) { return gamma_q(s, t); }, a, b);
 }
-ELBO_INLINE Pack log_gamma_p(const Pack& a, const Pack& b) {
+template <int L>
+ELBO_INLINE PackOf<L> log_gamma_p(const PackOf<L>& a, const PackOf<L>& b) {
   return lanewise([](double s, double t) { return log_gamma_p(s, t); }, a, b);
 }
-ELBO_INLINE Pack log_gamma_q(const Pack& a, const Pack& b) {
+template <int L>
+ELBO_INLINE PackOf<L> log_gamma_q(const PackOf<L>& a, const PackOf<L>& b) {
   return lanewise([](double s, double t) { return log_gamma_q(s, t); }, a, b);
 }
-ELBO_INLINE Pack gamma_p_inverse(const Pack& a, const Pack& b) {
+template <int L>
+ELBO_INLINE PackOf<L> gamma_p_inverse(const PackOf<L>& a, const PackOf<L>& b) {
   return lanewise([](double s, double t) { return gamma_p_inverse(s, t); }, a, b);
 }
-ELBO_INLINE Pack gamma_q_inverse(const Pack& a, const Pack& b) {
+template <int L>
+ELBO_INLINE PackOf<L> gamma_q_inverse(const PackOf<L>& a, const PackOf<L>& b) {
   return lanewise([](double s, double t) { return gamma_q_inverse(s, t); }, a, b);
 }
-ELBO_INLINE Pack gamma_p_da(const Pack& a, const Pack& b) {
+template <int L>
+ELBO_INLINE PackOf<L> gamma_p_da(const PackOf<L>& a, const PackOf<L>& b) {
   return lanewise([](double s, double t) { return gamma_p_da(s, t); }, a, b);
 }
-ELBO_INLINE Pack gamma_density(const Pack& a, const Pack& b) {
+template <int L>
+ELBO_INLINE PackOf<L> gamma_density(const PackOf<L>& a, const PackOf<L>& b) {
   return lanewise([](double s, double t) { return gamma_density(s, t); }, a, b);
 }
-ELBO_INLINE Pack beta_i(const Pack& a, const Pack& b, const Pack& x) {
+template <int L>
+ELBO_INLINE PackOf<L> beta_i(const PackOf<L>& a, const PackOf<L>& b, const PackOf<L>& x) {
   return lanewise([](double s, double t, double w) { return beta_i(s, t, w); }, a, b, x);
 }
-ELBO_INLINE Pack beta_ic(const Pack& a, const Pack& b, const Pack& x) {
+template <int L>
+ELBO_INLINE PackOf<L> beta_ic(const PackOf<L>& a, const PackOf<L>& b, const PackOf<L>& x) {
   return lanewise([](double s, double t, double w) { return beta_ic(s, t, w); }, a, b, x);
 }
-ELBO_INLINE Pack log_beta_i(const Pack& a, const Pack& b, const Pack& x) {
+template <int L>
+ELBO_INLINE PackOf<L> log_beta_i(const PackOf<L>& a, const PackOf<L>& b, const PackOf<L>& x) {
   return lanewise([](double s, double t, double w) { return log_beta_i(s, t, w); }, a, b, x);
 }
-ELBO_INLINE Pack log_beta_ic(const Pack& a, const Pack& b, const Pack& x) {
+template <int L>
+ELBO_INLINE PackOf<L> log_beta_ic(const PackOf<L>& a, const PackOf<L>& b, const PackOf<L>& x) {
   return lanewise([](double s, double t, double w) { return log_beta_ic(s, t, w); }, a, b, x);
 }
-ELBO_INLINE Pack beta_i_inverse(const Pack& a, const Pack& b, const Pack& x) {
+template <int L>
+ELBO_INLINE PackOf<L> beta_i_inverse(const PackOf<L>& a, const PackOf<L>& b, const PackOf<L>& x) {
   return lanewise([](double s, double t, double w) { return beta_i_inverse(s, t, w); }, a, b, x);
 }
-ELBO_INLINE Pack beta_ic_inverse(const Pack& a, const Pack& b, const Pack& x) {
+template <int L>
+ELBO_INLINE PackOf<L> beta_ic_inverse(const PackOf<L>& a, const PackOf<L>& b, const PackOf<L>& x) {
   return lanewise([](double s, double t, double w) { return beta_ic_inverse(s, t, w); }, a, b, x);
 }
-ELBO_INLINE Pack beta_density(const Pack& a, const Pack& b, const Pack& x) {
+template <int L>
+ELBO_INLINE PackOf<L> beta_density(const PackOf<L>& a, const PackOf<L>& b, const PackOf<L>& x) {
   return lanewise([](double s, double t, double w) { return beta_density(s, t, w); }, a, b, x);
 }
-ELBO_INLINE void beta_i_gradient(const Pack& a, const Pack& b, const Pack& x, Pack* da, Pack* db) {
-  for (int i = 0; i < Pack::kLanes; ++i) {
+template <int L>
+ELBO_INLINE void beta_i_gradient(const PackOf<L>& a, const PackOf<L>& b, const PackOf<L>& x,
+                                 PackOf<L>* da, PackOf<L>* db) {
+  for (int i = 0; i < L; ++i) {
     double along_a = 0, along_b = 0;
     beta_i_gradient(a.v[i], b.v[i], x.v[i], &along_a, &along_b);
     da->v[i] = along_a;
@@ -197,25 +224,30 @@ ELBO_INLINE void beta_i_gradient(const Pack& a, const Pack& b, const Pack& x, Pa
 }
 
 /// f(a, x, &da, &dx) lane by lane, for functions of two arguments that give two slopes.
-template <class F>
-ELBO_INLINE void slopes_lanewise(const F& f, const Pack& a, const Pack& x, Pack* da, Pack* dx) {
-  for (int i = 0; i < Pack::kLanes; ++i) {
+template <int L, class F>
+ELBO_INLINE void slopes_lanewise(const F& f, const PackOf<L>& a, const PackOf<L>& x, PackOf<L>* da,
+                                 PackOf<L>* dx) {
+  for (int i = 0; i < L; ++i) {
     double along_a = 0, along_x = 0;
     f(a.v[i], x.v[i], &along_a, &along_x);
     da->v[i] = along_a;
     dx->v[i] = along_x;
   }
 }
-ELBO_INLINE void log_gamma_p_gradient(const Pack& a, const Pack& x, Pack* da, Pack* dx) {
+template <int L>
+ELBO_INLINE void log_gamma_p_gradient(const PackOf<L>& a, const PackOf<L>& x, PackOf<L>* da,
+                                      PackOf<L>* dx) {
   slopes_lanewise([](auto... v) { log_gamma_p_gradient(v...); }, a, x, da, dx);
 }
-ELBO_INLINE void log_gamma_q_gradient(const Pack& a, const Pack& x, Pack* da, Pack* dx) {
+template <int L>
+ELBO_INLINE void log_gamma_q_gradient(const PackOf<L>& a, const PackOf<L>& x, PackOf<L>* da,
+                                      PackOf<L>* dx) {
   slopes_lanewise([](auto... v) { log_gamma_q_gradient(v...); }, a, x, da, dx);
 }
-template <class F>
-ELBO_INLINE void slopes_lanewise(const F& f, const Pack& a, const Pack& b, const Pack& x, Pack* da,
-                                 Pack* db, Pack* dx) {
-  for (int i = 0; i < Pack::kLanes; ++i) {
+template <int L, class F>
+ELBO_INLINE void slopes_lanewise(const F& f, const PackOf<L>& a, const PackOf<L>& b,
+                                 const PackOf<L>& x, PackOf<L>* da, PackOf<L>* db, PackOf<L>* dx) {
+  for (int i = 0; i < L; ++i) {
     double along_a = 0, along_b = 0, along_x = 0;
     f(a.v[i], b.v[i], x.v[i], &along_a, &along_b, &along_x);
     da->v[i] = along_a;
@@ -223,12 +255,14 @@ ELBO_INLINE void slopes_lanewise(const F& f, const Pack& a, const Pack& b, const
     dx->v[i] = along_x;
   }
 }
-ELBO_INLINE void log_beta_i_gradient(const Pack& a, const Pack& b, const Pack& x, Pack* da,
-                                     Pack* db, Pack* dx) {
+template <int L>
+ELBO_INLINE void log_beta_i_gradient(const PackOf<L>& a, const PackOf<L>& b, const PackOf<L>& x,
+                                     PackOf<L>* da, PackOf<L>* db, PackOf<L>* dx) {
   slopes_lanewise([](auto... v) { log_beta_i_gradient(v...); }, a, b, x, da, db, dx);
 }
-ELBO_INLINE void log_beta_ic_gradient(const Pack& a, const Pack& b, const Pack& x, Pack* da,
-                                      Pack* db, Pack* dx) {
+template <int L>
+ELBO_INLINE void log_beta_ic_gradient(const PackOf<L>& a, const PackOf<L>& b, const PackOf<L>& x,
+                                      PackOf<L>* da, PackOf<L>* db, PackOf<L>* dx) {
   slopes_lanewise([](auto... v) { log_beta_ic_gradient(v...); }, a, b, x, da, db, dx);
 }
 
@@ -237,7 +271,7 @@ ELBO_INLINE void log_beta_ic_gradient(const Pack& a, const Pack& b, const Pack& 
 ELBO_INLINE bool any(bool condition) { return condition; }
 
 template <class V>
-concept Value = std::is_same_v<V, double> || std::is_same_v<V, Pack>;
+concept Value = std::is_same_v<V, double> || kIsPack<V>;
 
 /// log(a / b) for a >= b > 0, exact also where they are close.
 template <Value V>
@@ -374,15 +408,27 @@ ELBO_INLINE void beta_draw_slopes(const V& a, const V& b, const V& x, const V& y
 
 /// x as a draw of the standard gamma law of shape a: its slope along a is `gamma_draw_slope`.
 ELBO_INLINE double gamma_draw(double, double x) { return x; }
-ELBO_INLINE Pack gamma_draw(const Pack&, const Pack& x) { return x; }
+template <int L>
+ELBO_INLINE PackOf<L> gamma_draw(const PackOf<L>&, const PackOf<L>& x) {
+  return x;
+}
 /// z, which moves as t does: constant(z) + t - constant(t).
 ELBO_INLINE double with_slope(double z, double) { return z; }
-ELBO_INLINE Pack with_slope(const Pack& z, const Pack&) { return z; }
+template <int L>
+ELBO_INLINE PackOf<L> with_slope(const PackOf<L>& z, const PackOf<L>&) {
+  return z;
+}
 /// z, whose logarithm moves as t does: constant(z) e^(t - constant(t)).
 ELBO_INLINE double with_log_slope(double z, double) { return z; }
-ELBO_INLINE Pack with_log_slope(const Pack& z, const Pack&) { return z; }
+template <int L>
+ELBO_INLINE PackOf<L> with_log_slope(const PackOf<L>& z, const PackOf<L>&) {
+  return z;
+}
 /// The value, whose derivatives are dropped.
 ELBO_INLINE double constant(double x) { return x; }
-ELBO_INLINE Pack constant(const Pack& x) { return x; }
+template <int L>
+ELBO_INLINE PackOf<L> constant(const PackOf<L>& x) {
+  return x;
+}
 
 }  // namespace elbo::math

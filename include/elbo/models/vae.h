@@ -12,6 +12,8 @@
 
 namespace elbo {
 
+class BayesianDecoder;
+
 /// p(x | z).
 enum class Likelihood {
   kBernoulli,        ///< AEVB C.1
@@ -27,6 +29,12 @@ enum class Encoder {
   kGaussianUnit,  ///< TT: N(mu(x), I)
 };
 
+/// What the decoder's weights are.
+enum class Weights {
+  kPoint,  ///< parameters
+  kBayes,  ///< latent variables (FVB): see BayesianDecoder
+};
+
 struct VaeConfig {
   int64_t data_dim = 0;  ///< D
   int64_t latent_dim = 20;
@@ -37,6 +45,7 @@ struct VaeConfig {
   /// Smooth floor of the Gaussian likelihoods' sigma; without one the density of a constant pixel
   /// grows without limit.
   double sigma_min = 1e-3;
+  Weights weights = Weights::kPoint;
 
   void validate() const;
   [[nodiscard]] nlohmann::json to_json() const;
@@ -44,7 +53,8 @@ struct VaeConfig {
 };
 
 /// z ~ N(0, I), x ~ p(x | decoder(z)); q(z | x) from the encoder. Sites "z" and "x", plate "data",
-/// column "x" of the batch: [M, D].
+/// column "x" of the batch: [M, D]. With kBayes also the site "decoder.weights" outside of the
+/// plate; theta is then the scales of p(W), and phi the encoder's weights and q(W)'s parameters.
 class Vae final : public Model {
  public:
   Vae(VaeConfig config, const at::TensorOptions& options);
@@ -53,7 +63,11 @@ class Vae final : public Model {
   [[nodiscard]] Program guide() const override;
   [[nodiscard]] std::vector<std::pair<std::string, NamedParameters>> parameters() const override;
   [[nodiscard]] Independent encode(const at::Tensor& x) const override;
+  /// With kBayes at the weights' mean.
   [[nodiscard]] Independent decode(const at::Tensor& z) const override;
+  /// The same model with the decoder's weights fixed at their mean, of kPoint: to be evaluated by
+  /// estimators that take rows one by one, or exported. Parameters are copies.
+  [[nodiscard]] std::unique_ptr<Vae> at_mean_weights() const;
   [[nodiscard]] int64_t data_dim() const override { return config_.data_dim; }
   [[nodiscard]] int64_t latent_dim() const override { return config_.latent_dim; }
   [[nodiscard]] bool needs_unit_interval() const override;
@@ -63,7 +77,8 @@ class Vae final : public Model {
   struct Network;  // hidden layers and a head
 
   VaeConfig config_;
-  std::shared_ptr<Network> encoder_, decoder_;
+  std::shared_ptr<Network> encoder_, decoder_;  // one of the decoders
+  std::shared_ptr<BayesianDecoder> bayesian_decoder_;
 };
 
 }  // namespace elbo

@@ -16,6 +16,10 @@ struct GaussianHeadOptions {
   double sigma_min = 0;                     ///< soft_floor of sigma; 0 for none
 };
 
+/// The law of a Gaussian head, of its linear outputs; `log_var` is not read where it has none.
+[[nodiscard]] Independent gaussian_law(const at::Tensor& mu, const at::Tensor& log_var,
+                                       const GaussianHeadOptions& head);
+
 /// Features to a diagonal Normal over `out` dimensions (AEVB C.2): mu and log sigma^2, each linear
 /// in the features.
 class GaussianHead : public torch::nn::Module {

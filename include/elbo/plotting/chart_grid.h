@@ -32,9 +32,14 @@ struct ChartGridOptions {
 };
 
 /// An 8-bit RGB PNG of the grid on white; a panel without points says so.
-/// Throws: ShapeError when a series' x and y differ in length, or there is no panel; DomainError
-/// for panels smaller than 120 x 100, or a picture of more than 16000 pixels either way.
+/// Throws: ShapeError when a series' x, y and band differ in length, or there is no panel;
+/// DomainError for panels smaller than 120 x 100, or a picture of more than 16000 pixels either
+/// way.
 [[nodiscard]] std::vector<std::byte> chart_grid_png(const std::vector<ChartRow>& rows,
+                                                    const ChartGridOptions& options);
+
+/// The same as SVG, letters as outlines: it needs no font.
+[[nodiscard]] std::vector<std::byte> chart_grid_svg(const std::vector<ChartRow>& rows,
                                                     const ChartGridOptions& options);
 
 }  // namespace elbo::plotting

@@ -41,4 +41,7 @@ struct ImagePanel {
 /// Shapes, ranges and errors as above; ShapeError where there is no panel.
 [[nodiscard]] std::vector<std::byte> image_panels_png(const std::vector<ImagePanel>& panels);
 
+/// The same as SVG, each grid as one picture in it.
+[[nodiscard]] std::vector<std::byte> image_panels_svg(const std::vector<ImagePanel>& panels);
+
 }  // namespace elbo::plotting

@@ -15,6 +15,8 @@ struct Series {
   std::vector<double> y;
   int colour = -1;  ///< which of the palette's seven; -1: by its place among the series
   bool dashed = false;
+  /// A shaded band from `low` to `high` around the curve, of y's length; or none.
+  std::vector<double> low = {}, high = {};
 };
 
 struct ChartOptions {

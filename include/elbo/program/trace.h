@@ -89,6 +89,11 @@ class Trace {
                      const at::Tensor& x);
 
   [[nodiscard]] const std::vector<Site>& sites() const { return sites_; }
+  /// What a site of this name draws from here: keyed by the name, the particles and, in a plate,
+  /// its rows. For random numbers of a program that are not latent variables (see
+  /// nn/bayesian_linear.h).
+  [[nodiscard]] Noise noise(const std::string& name) const;
+
   [[nodiscard]] const Site* find(const std::string& name) const;
   /// Position in the order of execution, or -1.
   [[nodiscard]] int64_t index_of(const std::string& name) const;

@@ -22,8 +22,11 @@ enum class Schedule {
 struct TrainerOptions {
   int64_t epochs = 20;
   int64_t batch_size = 100;  ///< M; the last batch of an epoch may be smaller
-  int64_t samples = 0;       ///< stop after this many rows instead of `epochs`; 0: go by epochs
-  uint64_t seed = 0;         ///< keys the order of rows and all noise
+  /// Stop after this many rows, at the end of a batch, instead of `epochs`; 0: go by epochs. An
+  /// epoch that is cut short has a line of metrics too, which is written anew where training goes
+  /// on.
+  int64_t samples = 0;
+  uint64_t seed = 0;  ///< keys the order of rows and all noise
   Schedule schedule = Schedule::kConstant;
   double checkpoint_seconds = 20;  ///< least time between checkpoints at the ends of epochs
 
@@ -38,6 +41,9 @@ struct Progress {
   int64_t total_samples = 0;  ///< rows that will have been seen at the end
   double seconds = 0;         ///< spent on updates, over all sittings
   double elbo = 0;            ///< running mean in this epoch, nats per datum
+  /// By the learner's count, over all rows seen. Counts from 0 where training goes on from a
+  /// checkpoint that did not know it yet.
+  int64_t gradient_evaluations = 0;
 };
 
 enum class Outcome { kFinished, kStopped };
@@ -67,7 +73,8 @@ class Trainer {
     double elbo = 0, reconstruction = 0, kl = 0, log_prior = 0, rows = 0;
   };
   void step(const std::vector<int64_t>& order, int64_t first);
-  void end_epoch();
+  /// The line of the epoch under way, or just over.
+  void report_epoch();
   void save_checkpoint();
   [[nodiscard]] double rate(int64_t step) const;
 
@@ -84,15 +91,17 @@ class Trainer {
 };
 
 /// The mean bound over the last quarter of a learner's first `updates` updates, on the rows and
-/// noise that a Trainer of this seed would give them.
-[[nodiscard]] double mean_bound_of_first_updates(Learner& learner, const data::BatchSource& source,
-                                                 uint64_t seed, int64_t batch_size,
-                                                 int64_t updates);
+/// noise that a Trainer of this seed would give them; nothing where `go_on`, asked after each
+/// update, says no.
+[[nodiscard]] std::optional<double> mean_bound_of_first_updates(
+    Learner& learner, const data::BatchSource& source, uint64_t seed, int64_t batch_size,
+    int64_t updates, const std::function<bool(int64_t done)>& go_on = {});
 
 /// The rate of `candidates` for which `attempt` gives the highest bound (AEVB 5 chooses so from
-/// {0.01, 0.02, 0.1} on the first updates). A NumericError in `attempt` disqualifies the rate;
-/// NumericError when every rate diverges.
-[[nodiscard]] double choose_learning_rate(const std::vector<double>& candidates,
-                                          const std::function<double(double)>& attempt);
+/// {0.01, 0.02, 0.1} on the first updates); nothing once an attempt gives nothing. A NumericError
+/// in `attempt` disqualifies the rate; NumericError when every rate diverges.
+[[nodiscard]] std::optional<double> choose_learning_rate(
+    const std::vector<double>& candidates,
+    const std::function<std::optional<double>(double)>& attempt);
 
 }  // namespace elbo

@@ -118,10 +118,7 @@ struct Implicit {
   static constexpr bool kHot = true;
   static constexpr bool kIsFirst = true;
   template <class V, class... P>
-  requires(std::is_same_v<V, double> || std::is_same_v<V, math::Pack>) ELBO_INLINE V operator()(
-      const V& z, const P&...) const {
-    return z;
-  }
+  requires(math::Value<V>) ELBO_INLINE V operator()(const V& z, const P&...) const { return z; }
   template <int N, class S, class... P>
   requires(
       requires(const Dual<N, S>& x) { Law::implicit(x, P{}...); } ||

@@ -4,7 +4,7 @@
 
 // GCC compiles these for both instruction sets and chooses when the program is loaded.
 #if defined(ELBO_HAS_AVX2_LOOPS)
-#define ELBO_CLONES __attribute__((target_clones("avx2", "default")))
+#define ELBO_CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
 #else
 #define ELBO_CLONES
 #endif

@@ -12,7 +12,7 @@ constexpr int64_t kSize = 128;
 
 /// The count rounded up to whole packs, which is what formulas take.
 constexpr int64_t padded(int64_t count) {
-  return (count + math::Pack::kLanes - 1) / math::Pack::kLanes * math::Pack::kLanes;
+  return (count + math::WidePack::kLanes - 1) / math::WidePack::kLanes * math::WidePack::kLanes;
 }
 /// Repeats the last of `count` numbers up to the next whole pack.
 inline void pad(double* x, int64_t count) {

@@ -6,21 +6,7 @@
 
 #include "elbo/kernels/pack.h"
 
-// The widest vectors of x86; as ELBO_AVX2, which see.
-#if defined(ELBO_HAS_AVX2_LOOPS)
-#define ELBO_AVX512                                                                            \
-  __attribute__((flatten, target("avx512f,avx512vl,avx512dq,avx512bw,fma,prefer-vector-width=" \
-                                 "512")))
-#endif
-
 namespace elbo::simd {
-
-#if defined(ELBO_HAS_AVX2_LOOPS)
-inline bool has_avx512() {
-  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
-         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw");
-}
-#endif
 
 /// `Kernel::run` as compiled for this machine.
 template <class Kernel>
@@ -43,7 +29,7 @@ struct Compiled {
   template <class... A>
   static auto for_machine() {
 #if defined(ELBO_HAS_AVX2_LOOPS)
-    if (has_avx512()) return &avx512<A...>;
+    if (math::has_avx512()) return &avx512<A...>;
     if (math::has_avx2()) return &avx2<A...>;
 #endif
     return &baseline<A...>;

@@ -1,9 +1,11 @@
 // A drawing surface: cairo with the few operations the figures need. Private to plotting.
 #pragma once
 
+#include <cairo-svg.h>
 #include <cairo.h>
 
 #include <string>
+#include <vector>
 
 #include "elbo/error.h"
 #include "elbo/plotting/png.h"
@@ -16,21 +18,28 @@ struct Colour {
 
 enum class Align { kLeft, kCentre, kRight };
 
-/// White at first. Drawing is in units of 1/`pixel_ratio` pixels.
+enum class Format { kPng, kSvg };
+
+/// White at first. Drawing is in layout units: 1/`pixel_ratio` pixels of a PNG, CSS pixels of an
+/// SVG.
 class Canvas {
  public:
-  Canvas(int width, int height, int pixel_ratio)
-      : surface_(cairo_image_surface_create(CAIRO_FORMAT_RGB24, width * pixel_ratio,
-                                            height * pixel_ratio)),
+  Canvas(int width, int height, int pixel_ratio, Format format = Format::kPng)
+      : format_(format),
+        surface_(format == Format::kPng
+                     ? cairo_image_surface_create(CAIRO_FORMAT_RGB24, width * pixel_ratio,
+                                                  height * pixel_ratio)
+                     : cairo_svg_surface_create_for_stream(append, &svg_, width, height)),
         context_(cairo_create(surface_)) {
     if (const cairo_status_t status = cairo_status(context_); status != CAIRO_STATUS_SUCCESS) {
       cairo_destroy(context_);
       cairo_surface_destroy(surface_);
       throw Error(std::string("drawing: ") + cairo_status_to_string(status));
     }
+    if (format_ == Format::kSvg) cairo_svg_surface_set_document_unit(surface_, CAIRO_SVG_UNIT_PX);
     cairo_set_source_rgb(context_, 1, 1, 1);
     cairo_paint(context_);
-    cairo_scale(context_, pixel_ratio, pixel_ratio);
+    if (format_ == Format::kPng) cairo_scale(context_, pixel_ratio, pixel_ratio);
   }
   Canvas(const Canvas&) = delete;
   Canvas& operator=(const Canvas&) = delete;
@@ -41,7 +50,9 @@ class Canvas {
 
   [[nodiscard]] cairo_t* context() const { return context_; }
 
-  void colour(const Colour& c) const { cairo_set_source_rgb(context_, c.red, c.green, c.blue); }
+  void colour(const Colour& c, double opacity = 1) const {
+    cairo_set_source_rgba(context_, c.red, c.green, c.blue, opacity);
+  }
 
   void font(double size, bool bold = false) const {
     cairo_select_font_face(context_, "DejaVu Sans", CAIRO_FONT_SLANT_NORMAL,
@@ -71,6 +82,28 @@ class Canvas {
     cairo_stroke(context_);
   }
 
+  /// A picture with its top left corner there, a pixel a layout unit.
+  void image(double x, double y, const Pixels& picture) const {
+    cairo_surface_t* source = cairo_image_surface_create(
+        CAIRO_FORMAT_RGB24, static_cast<int>(picture.width), static_cast<int>(picture.height));
+    if (cairo_surface_status(source) == CAIRO_STATUS_SUCCESS) copy(picture, source);
+    cairo_set_source_surface(context_, source, x, y);
+    cairo_pattern_set_filter(cairo_get_source(context_), CAIRO_FILTER_NEAREST);
+    cairo_paint(context_);
+    cairo_surface_destroy(source);
+  }
+
+  /// What has been drawn, as a file of the canvas's format; nothing can be drawn afterwards.
+  [[nodiscard]] std::vector<std::byte> file() {
+    if (format_ == Format::kPng) return encode_png(pixels());
+    cairo_surface_finish(surface_);
+    if (const cairo_status_t status = cairo_surface_status(surface_);
+        status != CAIRO_STATUS_SUCCESS)
+      throw Error(std::string("drawing: ") + cairo_status_to_string(status));
+    return std::move(svg_);
+  }
+
+  /// Of a PNG's canvas.
   [[nodiscard]] Pixels pixels() const {
     cairo_surface_flush(surface_);
     Pixels out{.width = cairo_image_surface_get_width(surface_),
@@ -92,6 +125,30 @@ class Canvas {
   }
 
  private:
+  static cairo_status_t append(void* to, const unsigned char* data, unsigned int size) {
+    auto& bytes = *static_cast<std::vector<std::byte>*>(to);
+    const auto* begin = reinterpret_cast<const std::byte*>(data);
+    bytes.insert(bytes.end(), begin, begin + size);
+    return CAIRO_STATUS_SUCCESS;
+  }
+  static void copy(const Pixels& picture, cairo_surface_t* to) {
+    cairo_surface_flush(to);
+    unsigned char* data = cairo_image_surface_get_data(to);
+    const int stride = cairo_image_surface_get_stride(to);
+    const uint8_t* p = picture.values.data();
+    const bool grey = picture.channels == 1;
+    for (int64_t y = 0; y < picture.height; ++y) {
+      auto* row = reinterpret_cast<uint32_t*>(data + y * stride);
+      for (int64_t x = 0; x < picture.width; ++x, p += picture.channels) {
+        const uint32_t red = p[0], green = grey ? red : p[1], blue = grey ? red : p[2];
+        row[x] = red << 16U | green << 8U | blue;
+      }
+    }
+    cairo_surface_mark_dirty(to);
+  }
+
+  Format format_;
+  std::vector<std::byte> svg_;
   cairo_surface_t* surface_;
   cairo_t* context_;
 };

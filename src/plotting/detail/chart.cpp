@@ -149,6 +149,39 @@ struct Plot {
   }
 };
 
+/// Between `low` and `high`, as far as both are finite; pieces of one point are not drawn.
+void draw_band(const Canvas& canvas, const Plot& plot, const Series& series, bool log_x,
+               const Colour& colour) {
+  constexpr double kOpacity = 0.18;
+  cairo_t* context = canvas.context();
+  canvas.colour(colour, kOpacity);
+  std::vector<std::pair<double, double>> upper, lower;
+  const auto close = [&] {
+    for (const auto& [x, y] : upper) cairo_line_to(context, x, y);
+    for (auto p = lower.rbegin(); p != lower.rend(); ++p)
+      cairo_line_to(context, p->first, p->second);
+    cairo_fill(context);
+    upper.clear();
+    lower.clear();
+  };
+  for (size_t i = 0; i < series.low.size(); ++i) {
+    const size_t whole = upper.size();
+    const auto add = [&](const std::vector<double>& y, auto& to) {
+      for_each_point(
+          {.name = {}, .x = {series.x[i]}, .y = {y[i]}}, log_x,
+          [&](double at_x, double at_y) { to.emplace_back(plot.to_x(at_x), plot.to_y(at_y)); },
+          [] {});
+    };
+    add(series.high, upper);
+    add(series.low, lower);
+    if (upper.size() > whole && lower.size() > whole) continue;
+    upper.resize(whole);
+    lower.resize(whole);
+    close();
+  }
+  close();
+}
+
 void draw_series(const Canvas& canvas, const Plot& plot, const Series& series, bool log_x,
                  const Colour& colour, bool dashed) {
   cairo_t* context = canvas.context();
@@ -157,6 +190,7 @@ void draw_series(const Canvas& canvas, const Plot& plot, const Series& series, b
   cairo_rectangle(context, plot.left - kOverhang, plot.top - kOverhang,
                   plot.right - plot.left + 2 * kOverhang, plot.bottom - plot.top + kOverhang);
   cairo_clip(context);
+  draw_band(canvas, plot, series, log_x, colour);
   canvas.colour(colour);
   cairo_set_line_width(context, 2.2);
   cairo_set_line_join(context, CAIRO_LINE_JOIN_ROUND);
@@ -206,6 +240,18 @@ void draw_legend(const Canvas& canvas, const std::vector<Series>& series, double
   }
 }
 
+void check_lengths(const Series& series, const std::string& function) {
+  const auto count = [](const std::vector<double>& v) { return std::to_string(v.size()); };
+  const auto fits = [&](const std::vector<double>& v) { return v.size() == series.y.size(); };
+  if (!fits(series.x))
+    throw ShapeError(function + ": series '" + series.name + "' has " + count(series.x) +
+                     " x and " + count(series.y) + " y");
+  if (!(series.low.empty() && series.high.empty()) && !(fits(series.low) && fits(series.high)))
+    throw ShapeError(function + ": series '" + series.name + "' has a band of " +
+                     count(series.low) + " and " + count(series.high) + " points; expected " +
+                     count(series.y));
+}
+
 std::optional<Axes> axes_of(const std::vector<Series>& series, const ChartOptions& options) {
   const double left = !options.x_from ? -std::numeric_limits<double>::infinity()
                       : options.log_x ? std::log10(*options.x_from)
@@ -222,6 +268,14 @@ std::optional<Axes> axes_of(const std::vector<Series>& series, const ChartOption
           ys.push_back(y);
         },
         [] {});
+    for (const auto* edge : {&one.low, &one.high})
+      for_each_point(
+          {.name = {}, .x = edge->empty() ? std::vector<double>{} : one.x, .y = *edge},
+          options.log_x,
+          [&](double x, double y) {
+            if (x >= left) ys.push_back(y);
+          },
+          [] {});
     drawn_series += xs.size() > before ? 1 : 0;
   }
   if (xs.empty() && options.x_from) {

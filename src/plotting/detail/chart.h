@@ -27,6 +27,9 @@ struct Area {
   double left, top, right, bottom;
 };
 
+/// Throws ShapeError, beginning with `function`, where x, y and the band differ in length.
+void check_lengths(const Series& series, const std::string& function);
+
 /// Spans for all points that can be drawn; nothing where there are none.
 [[nodiscard]] std::optional<Axes> axes_of(const std::vector<Series>& series,
                                           const ChartOptions& options);
