@@ -172,7 +172,7 @@ TEST_F(CliMixture, TheSeedIsTheRun) {
 
 TEST_F(CliMixture, AStoppedRunKeepsTheBestSoFar) {
   const Words words = train("clusters.csv", "S", {"--components", "8", "--restarts", "1000000"});
-  const auto result = elbo(words, {.stop_soon = true});
+  const auto result = elbo(words, {.stop_at = "iteration 1"});
   ASSERT_EQ(result.code, 0) << result.err;
   EXPECT_TRUE(contains(result.err, "iteration 1")) << result.err;
   EXPECT_TRUE(contains(result.out, "log likelihood")) << result.out;
