@@ -110,14 +110,15 @@ std::vector<Tick> linear_ticks(const Range& range, int most, double smallest_ste
   return ticks;
 }
 
-/// Ticks at powers of ten, and at 2 and 5 times them when few decades are shown.
+/// Ticks at powers of ten, and at 2 and 5 times them where there is room for all.
 std::vector<Tick> log_ticks(const Range& range, int most) {
   const double decades = range.high - range.low;
+  const bool between = 3 * decades + 1 <= most || decades < 1;
   std::vector<Tick> ticks;
-  const double stride = std::max(1.0, std::ceil(decades / most));
+  const double stride = std::max(1.0, std::ceil(decades / std::max(2, most)));
   for (double power = std::floor(range.low); power <= range.high; power += stride) {
     for (const double factor : {1.0, 2.0, 5.0}) {
-      if (factor > 1 && decades > 3) continue;
+      if (factor > 1 && !between) continue;
       const double at = power + std::log10(factor);
       if (at < range.low - 1e-9 || at > range.high + 1e-9) continue;
       const double value = factor * std::pow(10.0, power);
