@@ -115,7 +115,7 @@ std::vector<Tick> log_ticks(const Range& range, int most) {
   const double decades = range.high - range.low;
   const bool between = 3 * decades + 1 <= most || decades < 1;
   std::vector<Tick> ticks;
-  const double stride = std::max(1.0, std::ceil(decades / std::max(2, most)));
+  const double stride = std::max(1.0, std::ceil(decades / std::max(3, most) - 0.01));
   for (double power = std::floor(range.low); power <= range.high; power += stride) {
     for (const double factor : {1.0, 2.0, 5.0}) {
       if (factor > 1 && !between) continue;
