@@ -238,6 +238,12 @@ int main(int argc, char** argv) {
     } else if (flag == "--bfloat16") {
       bfloat16 = true;
     } else {
+      const auto& all = workloads();
+      if (flag != "w6" &&
+          std::none_of(all.begin(), all.end(), [&](const Workload& w) { return w.name == flag; })) {
+        std::fprintf(stderr, "elbo_bench_step: '%s'; expected w1, w2, w3, w5 or w6\n", argv[i]);
+        return 64;
+      }
       names.push_back(flag);
     }
   }
