@@ -5,10 +5,12 @@
 #include <ATen/TensorIterator.h>
 
 #include <algorithm>
+#include <memory>
 #include <vector>
 
 #include "elbo/error.h"
 #include "kernels/detail/blocks.h"
+#include "kernels/detail/recording.h"
 #include "kernels/detail/through_twin.h"
 
 namespace elbo {
@@ -77,24 +79,27 @@ at::Tensor values(const Formula& formula, const variable_list& arguments) {
     for (const auto& a : arguments) shape = at::infer_size(shape, a.sizes());
     if (arguments[0].sizes() == shape) return arguments[0].alias();
   }
-  auto iterator = make_iterator(1, arguments);
-  const Bounds held = bounds(formula.inside, iterator.dtype(0) == at::kDouble);
-  iterator.for_each(
-      [&](char** data, const int64_t* strides, int64_t n) {
-        alignas(64) double block[Formula::kMaxArity + 1][kBlock];
-        const double* in[Formula::kMaxArity];
-        for (int64_t i = 0; i < n; i += kBlock) {
-          const int64_t count = std::min(kBlock, n - i);
-          for (int k = 0; k < formula.arity; ++k)
-            in[k] = load_block(iterator, k + 1, data, strides, i, count, block[k + 1]);
-          formula.values(in, block[0], blocks::padded(count));
-          if (formula.inside != Inside::kAnywhere)
-            blocks::clamp(block[0], held.lower, held.upper, count);
-          store_block(iterator, 0, data, strides, i, count, block[0]);
-        }
-      },
-      kGrain);
-  return iterator.output();
+  const auto shared = std::make_shared<at::TensorIterator>(make_iterator(1, arguments));
+  detail::recording::run([shared, &formula] {
+    auto& iterator = *shared;
+    const Bounds held = bounds(formula.inside, iterator.dtype(0) == at::kDouble);
+    iterator.for_each(
+        [&](char** data, const int64_t* strides, int64_t n) {
+          alignas(64) double block[Formula::kMaxArity + 1][kBlock];
+          const double* in[Formula::kMaxArity];
+          for (int64_t i = 0; i < n; i += kBlock) {
+            const int64_t count = std::min(kBlock, n - i);
+            for (int k = 0; k < formula.arity; ++k)
+              in[k] = load_block(iterator, k + 1, data, strides, i, count, block[k + 1]);
+            formula.values(in, block[0], blocks::padded(count));
+            if (formula.inside != Inside::kAnywhere)
+              blocks::clamp(block[0], held.lower, held.upper, count);
+            store_block(iterator, 0, data, strides, i, count, block[0]);
+          }
+        },
+        kGrain);
+  });
+  return shared->output();
 }
 
 /// d formula / d argument times `gradient`, for the arguments wanted.
@@ -103,31 +108,36 @@ variable_list gradients(const Formula& formula, const variable_list& arguments,
   const int outputs = __builtin_popcount(wanted);
   variable_list inputs = arguments;
   inputs.push_back(gradient);
-  auto iterator = make_iterator(outputs, inputs);
-  iterator.for_each(
-      [&](char** data, const int64_t* strides, int64_t n) {
-        alignas(64) double block[kMaxOperands][kBlock];
-        const double* in[Formula::kMaxArity];
-        double* out[Formula::kMaxArity];
-        for (int k = 0; k < outputs; ++k) out[k] = block[k];
-        const int last = outputs + formula.arity;
-        for (int64_t i = 0; i < n; i += kBlock) {
-          const int64_t count = std::min(kBlock, n - i);
-          for (int k = 0; k < formula.arity; ++k)
-            in[k] = load_block(iterator, outputs + k, data, strides, i, count, block[outputs + k]);
-          const double* incoming = load_block(iterator, last, data, strides, i, count, block[last]);
-          formula.partials(in, out, blocks::padded(count), wanted);
-          for (int k = 0; k < outputs; ++k) {
-            blocks::scale(block[k], incoming, count);
-            store_block(iterator, k, data, strides, i, count, block[k]);
+  const auto shared = std::make_shared<at::TensorIterator>(make_iterator(outputs, inputs));
+  detail::recording::run([shared, &formula, outputs, wanted] {
+    auto& iterator = *shared;
+    iterator.for_each(
+        [&](char** data, const int64_t* strides, int64_t n) {
+          alignas(64) double block[kMaxOperands][kBlock];
+          const double* in[Formula::kMaxArity];
+          double* out[Formula::kMaxArity];
+          for (int k = 0; k < outputs; ++k) out[k] = block[k];
+          const int last = outputs + formula.arity;
+          for (int64_t i = 0; i < n; i += kBlock) {
+            const int64_t count = std::min(kBlock, n - i);
+            for (int k = 0; k < formula.arity; ++k)
+              in[k] =
+                  load_block(iterator, outputs + k, data, strides, i, count, block[outputs + k]);
+            const double* incoming =
+                load_block(iterator, last, data, strides, i, count, block[last]);
+            formula.partials(in, out, blocks::padded(count), wanted);
+            for (int k = 0; k < outputs; ++k) {
+              blocks::scale(block[k], incoming, count);
+              store_block(iterator, k, data, strides, i, count, block[k]);
+            }
           }
-        }
-      },
-      kGrain);
+        },
+        kGrain);
+  });
   variable_list out(arguments.size());
   for (size_t k = 0, i = 0; k < arguments.size(); ++k)
     if ((wanted >> k & 1U) != 0)
-      out[k] = at::sum_to(iterator.output(static_cast<int64_t>(i++)), arguments[k].sizes());
+      out[k] = at::sum_to(shared->output(static_cast<int64_t>(i++)), arguments[k].sizes());
   return out;
 }
 

@@ -9,6 +9,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "kernels/detail/recording.h"
 #include "kernels/detail/simd.h"
 #include "kernels/detail/through_twin.h"
 
@@ -188,6 +189,7 @@ at::Tensor values(const EventFormula& formula, const variable_list& arguments) {
   const Layout layout(formula, arguments);
   auto out = at::empty(layout.batch, arguments[0].options().dtype(at::kDouble));
   auto* to = out.data_ptr<double>();
+  detail::recording::refuse("values of a law over vectors");
   at::parallel_for(0, chunks_of(layout), 1, [&](int64_t begin, int64_t end) {
     Workspace work(layout, false);
     Pack result;
@@ -221,6 +223,7 @@ variable_list gradients(const EventFormula& formula, const variable_list& argume
   const auto arity = layout.operands.size();
   const auto incoming = gradient.expand(layout.batch).contiguous();
   const auto* g = incoming.data_ptr<double>();
+  detail::recording::refuse("gradients of a law over vectors");
   static const auto add_up =
       simd::Compiled<Accumulate>::for_machine<const Pack*, const Pack&, int64_t, Pack*>();
   // A row for each event, or for each chunk where all share the argument.

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "elbo/error.h"
+#include "kernels/detail/recording.h"
 #include "kernels/detail/simd.h"
 
 namespace elbo {
@@ -258,6 +259,7 @@ at::Tensor gaussian_log_densities(const at::Tensor& x, const at::Tensor& loc,
                             .components = components};
   static const auto run = for_machine<DensityBlocks, Densities>();
   static const int64_t block = rows_of_block();
+  detail::recording::refuse("gaussian_log_densities");
   at::parallel_for(0, (x.size(0) + block - 1) / block, 1 + (1 << 15) / (block * components * d),
                    [&](int64_t begin, int64_t end) { run(arguments, begin, end); });
   return out;
@@ -279,6 +281,7 @@ at::Tensor weighted_scatter(const at::Tensor& x, const at::Tensor& weights,
                           .rows = x.size(0),
                           .d = d};
   static const auto run = for_machine<ScatterOfComponents, Scatter>();
+  detail::recording::refuse("weighted_scatter");
   at::parallel_for(0, weights.size(0), 1,
                    [&](int64_t begin, int64_t end) { run(arguments, begin, end); });
   return out;

@@ -154,20 +154,22 @@ at::Tensor normal_kl_twin(const at::Tensor* a) {
   return 0.5 * (a[0].square() + a[1].expm1() - a[1]).sum(-1);
 }
 
+constexpr int64_t kScaleGrain = 1 << 16;  // numbers
+
 /// Each row of `slope` times its g, in place: nobody else has it.
 at::Tensor scale_rows(const at::Tensor& slope, const at::Tensor& incoming) {
-  const auto g = incoming.contiguous();
-  const int64_t size = slope.size(-1), stride = row_stride(slope);
-  const float* by = g.data_ptr<float>();
-  float* rows = slope.data_ptr<float>();
-  at::parallel_for(0, g.numel(),
-                   std::max<int64_t>(1, 2 * detail::kRowGrain / std::max<int64_t>(1, size)),
-                   [&](int64_t begin, int64_t end) {
-                     for (int64_t r = begin; r < end; ++r) {
-                       float* __restrict row = rows + r * stride;
-                       for (int64_t i = 0; i < size; ++i) row[i] *= by[r];
-                     }
-                   });
+  detail::recording::run([slope, g = incoming.contiguous()] {
+    const int64_t size = slope.size(-1), stride = row_stride(slope);
+    const float* by = g.data_ptr<float>();
+    float* rows = slope.data_ptr<float>();
+    at::parallel_for(0, g.numel(), std::max<int64_t>(1, kScaleGrain / std::max<int64_t>(1, size)),
+                     [&](int64_t begin, int64_t end) {
+                       for (int64_t r = begin; r < end; ++r) {
+                         float* __restrict row = rows + r * stride;
+                         for (int64_t i = 0; i < size; ++i) row[i] *= by[r];
+                       }
+                     });
+  });
   return slope;
 }
 
@@ -279,8 +281,9 @@ struct NormalDraw : torch::autograd::Function<NormalDraw> {
     variable_list out(3);
     if ((wanted & 2U) != 0) out[1] = at::sum_to(incoming[0], saved[1].sizes());
     if ((wanted & 4U) != 0)
-      out[2] = at::sum_to(incoming[0] * context->saved_data["along_log_var"].toTensor(),
-                          saved[2].sizes());
+      out[2] = at::sum_to(
+          detail::product_of(incoming[0], context->saved_data["along_log_var"].toTensor()),
+          saved[2].sizes());
     return out;
   }
 };

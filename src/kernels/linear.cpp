@@ -12,6 +12,7 @@
 #include "elbo/kernels/gradient_sink.h"
 #include "kernels/detail/halves.h"
 #include "kernels/detail/product.h"
+#include "kernels/detail/recording.h"
 #include "kernels/detail/simd.h"
 #include "kernels/detail/through_twin.h"
 
@@ -50,63 +51,72 @@ struct Backward {
   const float* incoming;
   int64_t rows, columns;
   const float* y;
-  float* inner;  // null for the identity
+  float* inner;    // null for the identity, whose inner is incoming, or with `half`
+  uint16_t* half;  // inner as bfloat16, all that products then take; or null
   float* bias;
   bool add;  // to what `bias` holds
 };
 
 /// For columns [begin, end). The sums do not depend on how columns are shared out.
-template <Activation kActivation>
+template <Activation kActivation, bool kHalf>
 struct ThroughColumns {
   static void run(const Backward& b, int64_t begin, int64_t end) {
+    constexpr bool kIdentity = kActivation == Activation::kIdentity;
     float* __restrict bias = b.bias;
     if (!b.add) std::fill(bias + begin, bias + end, 0.0F);
     for (int64_t r = 0; r < b.rows; ++r) {
-      const float* __restrict g = b.incoming + r * b.columns;
-      if constexpr (kActivation == Activation::kIdentity) {
-        for (int64_t c = begin; c < end; ++c) bias[c] += g[c];
-      } else {
-        const float* __restrict y = b.y + r * b.columns;
-        float* __restrict inner = b.inner + r * b.columns;
-        for (int64_t c = begin; c < end; ++c) {
-          const float through = g[c] * slope<kActivation>(y[c]);
+      const int64_t row = r * b.columns;
+      const float* __restrict g = b.incoming + row;
+      [[maybe_unused]] const float* __restrict y = b.y + row;
+      [[maybe_unused]] float* __restrict inner = b.inner + (kIdentity || kHalf ? 0 : row);
+      [[maybe_unused]] uint16_t* __restrict half = b.half + (kHalf ? row : 0);
+      for (int64_t c = begin; c < end; ++c) {
+        float through = g[c];
+        if constexpr (!kIdentity) through *= slope<kActivation>(y[c]);
+        if constexpr (kHalf)
+          half[c] = simd::upper_half(through);
+        else if constexpr (!kIdentity)
           inner[c] = through;
-          bias[c] += through;
-        }
+        bias[c] += through;
       }
     }
   }
 };
 using Columns = void (*)(const Backward&, int64_t begin, int64_t end);
-template <Activation kActivation>
+template <bool kHalf, Activation kActivation>
 Columns columns_for_machine() {
-  return simd::Compiled<ThroughColumns<kActivation>>::template for_machine<const Backward&, int64_t,
-                                                                           int64_t>();
+  return simd::Compiled<ThroughColumns<kActivation, kHalf>>::template for_machine<
+      const Backward&, int64_t, int64_t>();
 }
+template <bool kHalf>
 Columns columns_of(Activation activation) {
   switch (activation) {
     case Activation::kTanh:
-      return columns_for_machine<Activation::kTanh>();
+      return columns_for_machine<kHalf, Activation::kTanh>();
     case Activation::kRelu:
-      return columns_for_machine<Activation::kRelu>();
+      return columns_for_machine<kHalf, Activation::kRelu>();
     case Activation::kSoftplus:
-      return columns_for_machine<Activation::kSoftplus>();
+      return columns_for_machine<kHalf, Activation::kSoftplus>();
     case Activation::kSigmoid:
-      return columns_for_machine<Activation::kSigmoid>();
+      return columns_for_machine<kHalf, Activation::kSigmoid>();
     case Activation::kIdentity:
       break;
   }
-  return columns_for_machine<Activation::kIdentity>();
+  return columns_for_machine<kHalf, Activation::kIdentity>();
 }
 
 void through_activation(const Backward& b, Activation activation) {
-  // Whole cache lines, and some 16 thousand numbers for each thread.
-  constexpr int64_t kLine = 16, kWork = 1 << 14;
+  // Whole cache lines, and enough numbers for a thread to outweigh waking it, some 4 us.
+  constexpr int64_t kLine = 16, kWork = 1 << 16;
   const int64_t lines = (b.columns + kLine - 1) / kLine;
-  const auto run = columns_of(activation);
-  at::parallel_for(
-      0, lines, std::max<int64_t>(1, kWork / (b.rows * kLine)),
-      [&](int64_t begin, int64_t end) { run(b, begin * kLine, std::min(end * kLine, b.columns)); });
+  detail::recording::run(
+      [b, lines,
+       run = b.half != nullptr ? columns_of<true>(activation) : columns_of<false>(activation)] {
+        at::parallel_for(0, lines, std::max<int64_t>(1, kWork / (b.rows * kLine)),
+                         [&](int64_t begin, int64_t end) {
+                           run(b, begin * kLine, std::min(end * kLine, b.columns));
+                         });
+      });
 }
 
 /// Weight and bias of one layer, or of two side by side, contiguous.
@@ -140,8 +150,9 @@ LayerGradients gradients(const Factors& factors, const Parameters& p, const at::
                          const at::Tensor& y, Activation activation, unsigned wanted) {
   LayerGradients out;
   const bool identity = activation == Activation::kIdentity;
+  const bool half = factors.x.scalar_type() == at::kBFloat16;
   auto inner = incoming;
-  if (!identity || (wanted & 4U) != 0) {
+  if (!identity || half || (wanted & 4U) != 0) {
     GradientSink::Place bias;
     if ((wanted & 4U) != 0) {
       bias = place_of(p.bias, &out.bias);
@@ -149,18 +160,20 @@ LayerGradients gradients(const Factors& factors, const Parameters& p, const at::
       out.bias = at::empty(p.bias.sizes(), p.bias.options().requires_grad(false));
       bias.gradient = out.bias.data_ptr();
     }
-    if (!identity) inner = at::empty(incoming.sizes(), incoming.options());
+    if (!identity || half)
+      inner =
+          at::empty(incoming.sizes(), incoming.options().dtype(half ? at::kBFloat16 : at::kFloat));
     through_activation({.incoming = incoming.data_ptr<float>(),
                         .rows = incoming.numel() / incoming.size(-1),
                         .columns = incoming.size(-1),
                         .y = y.data_ptr<float>(),
-                        .inner = inner.data_ptr<float>(),
+                        .inner = half ? nullptr : inner.data_ptr<float>(),
+                        .half = half ? static_cast<uint16_t*>(inner.data_ptr()) : nullptr,
                         .bias = static_cast<float*>(bias.gradient),
                         .add = bias.add},
                        activation);
     if ((wanted & 4U) == 0) out.bias.reset();
   }
-  if (factors.x.scalar_type() == at::kBFloat16) inner = detail::to_bfloat16(inner);
   const Matrix g = as_matrix(inner);
   if ((wanted & 2U) != 0) {
     const auto place = place_of(p.weight, &out.weight);
@@ -242,9 +255,11 @@ at::Tensor beside_each_other(const at::Tensor& a, const at::Tensor& b) {
   float* to = out.data_ptr<float>();
   int64_t offset = 0;
   for (const auto& half : {a.contiguous(), b.contiguous()}) {
-    const float* from = half.data_ptr<float>();
-    for (int64_t r = 0; r < half.numel() / size; ++r)
-      std::copy_n(from + r * size, size, to + 2 * r * size + offset);
+    detail::recording::run([half, size, to = to + offset] {
+      const float* from = half.data_ptr<float>();
+      for (int64_t r = 0; r < half.numel() / size; ++r)
+        std::copy_n(from + r * size, size, to + 2 * r * size);
+    });
     offset += size;
   }
   return out;

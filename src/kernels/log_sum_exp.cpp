@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "elbo/kernels/math.h"
+#include "kernels/detail/recording.h"
 #include "kernels/detail/simd.h"
 
 namespace elbo {
@@ -75,18 +76,23 @@ at::Tensor in_one_pass(const at::Tensor& x, int64_t dim, at::Tensor* weights) {
   auto sum = at::empty(shape, x.options().requires_grad(false));
   if (weights != nullptr) *weights = at::empty_like(x, x.options().requires_grad(false));
   static const auto run = simd::Compiled<Columns>::for_machine<const Table&, int64_t, int64_t>();
-  for (int64_t o = 0; o < outer; ++o) {
-    const Table table{
-        .x = x.data_ptr<double>() + o * k * inner,
-        .sum = sum.data_ptr<double>() + o * inner,
-        .weights = weights == nullptr ? nullptr : weights->data_ptr<double>() + o * k * inner,
-        .k = k,
-        .stride = inner};
-    const int64_t blocks = (inner + kColumns - 1) / kColumns;
-    at::parallel_for(0, blocks, 1 + (1 << 14) / (k * kColumns), [&](int64_t begin, int64_t end) {
-      run(table, begin * kColumns, std::min(end * kColumns, inner));
-    });
-  }
+  const Table first{.x = x.data_ptr<double>(),
+                    .sum = sum.data_ptr<double>(),
+                    .weights = weights == nullptr ? nullptr : weights->data_ptr<double>(),
+                    .k = k,
+                    .stride = inner};
+  detail::recording::run([first, outer, k, inner] {
+    for (int64_t o = 0; o < outer; ++o) {
+      Table table = first;
+      table.x += o * k * inner;
+      table.sum += o * inner;
+      if (table.weights != nullptr) table.weights += o * k * inner;
+      const int64_t blocks = (inner + kColumns - 1) / kColumns;
+      at::parallel_for(0, blocks, 1 + (1 << 14) / (k * kColumns), [&](int64_t begin, int64_t end) {
+        run(table, begin * kColumns, std::min(end * kColumns, inner));
+      });
+    }
+  });
   return sum;
 }
 

@@ -15,6 +15,7 @@
 #include "elbo/error.h"
 #include "elbo/kernels/elementwise.h"
 #include "kernels/detail/blocks.h"
+#include "kernels/detail/recording.h"
 
 namespace elbo {
 namespace {
@@ -338,17 +339,31 @@ void Noise::for_each_block(const Layout& layout, const Sink& sink) const {
   });
 }
 
+template <class Kernel>
+void Noise::run(const Kernel& kernel) const {
+  kernel(*this);
+  if (!detail::recording::is_active()) return;
+  if (step_ != detail::recording::step())
+    detail::recording::refuse("noise of another step");
+  else
+    detail::recording::add(
+        [noise = *this, kernel](uint64_t now) mutable { kernel(noise = noise.step(now)); });
+}
+
 template <class Tile>
 at::Tensor Noise::fill(at::IntArrayRef shape, const at::TensorOptions& options) const {
   auto out = at::empty(shape, at::TensorOptions(options).device(at::kCPU).requires_grad(false));
-  AT_DISPATCH_FLOATING_TYPES(out.scalar_type(), "Noise", [&] {
-    scalar_t* data = out.data_ptr<scalar_t>();
-    // Rounding to float32 may reach 1: uniform numbers stay below it.
-    constexpr bool kBounded = !std::is_same_v<Tile, Normals>;
-    const double last = std::nextafter(scalar_t(1), scalar_t(0));
-    for_each_block<Tile>(layout_of(out), [&](int64_t first, int64_t count, double* numbers) {
-      if (kBounded) blocks::clamp(numbers, 0, last, count);
-      blocks::convert(numbers, data + first, count);
+  run([out](const Noise& noise) {
+    AT_DISPATCH_FLOATING_TYPES(out.scalar_type(), "Noise", [&] {
+      scalar_t* data = out.data_ptr<scalar_t>();
+      // Rounding to float32 may reach 1: uniform numbers stay below it.
+      constexpr bool kBounded = !std::is_same_v<Tile, Normals>;
+      const double last = std::nextafter(scalar_t(1), scalar_t(0));
+      noise.for_each_block<Tile>(noise.layout_of(out),
+                                 [&](int64_t first, int64_t count, double* numbers) {
+                                   if (kBounded) blocks::clamp(numbers, 0, last, count);
+                                   blocks::convert(numbers, data + first, count);
+                                 });
     });
   });
   return options.device().is_cpu() ? out : out.to(options.device());
@@ -375,28 +390,31 @@ at::Tensor Noise::fill(const Formula& formula, at::IntArrayRef shape,
   auto out = at::empty(shape, at::TensorOptions(options).device(at::kCPU));
   const auto held = held_parameters(parameters, shape);
   constexpr int64_t kRoom = blocks::kSize + kTile * Tile::kEach;
-  AT_DISPATCH_FLOATING_TYPES(out.scalar_type(), "Noise::draw", [&] {
-    scalar_t* data = out.data_ptr<scalar_t>();
-    const Bounds bounded = bounds(formula.inside, out.scalar_type() == at::kDouble);
-    for_each_block<Tile>(layout_of(out), [&](int64_t first, int64_t count, double* numbers) {
-      alignas(64) double room[Formula::kMaxArity][kRoom];
-      const double* in[Formula::kMaxArity] = {numbers};
-      blocks::pad(numbers, count);
-      for (size_t k = 0; k < held.size(); ++k) {
-        const scalar_t* values = held[k].template data_ptr<scalar_t>();
-        if (held[k].numel() == 1) {
-          std::fill_n(room[k], blocks::padded(count), static_cast<double>(*values));
-        } else {
-          blocks::convert(values + first, room[k], count);
-          blocks::pad(room[k], count);
+  run([out, held, &formula](const Noise& noise) {
+    AT_DISPATCH_FLOATING_TYPES(out.scalar_type(), "Noise::draw", [&] {
+      scalar_t* data = out.data_ptr<scalar_t>();
+      const Bounds bounded = bounds(formula.inside, out.scalar_type() == at::kDouble);
+      const auto sink = [&](int64_t first, int64_t count, double* numbers) {
+        alignas(64) double room[Formula::kMaxArity][kRoom];
+        const double* in[Formula::kMaxArity] = {numbers};
+        blocks::pad(numbers, count);
+        for (size_t k = 0; k < held.size(); ++k) {
+          const scalar_t* values = held[k].template data_ptr<scalar_t>();
+          if (held[k].numel() == 1) {
+            std::fill_n(room[k], blocks::padded(count), static_cast<double>(*values));
+          } else {
+            blocks::convert(values + first, room[k], count);
+            blocks::pad(room[k], count);
+          }
+          in[k + 1] = room[k];
         }
-        in[k + 1] = room[k];
-      }
-      double* made = room[held.size()];
-      formula.values(in, made, blocks::padded(count));
-      if (formula.inside != Inside::kAnywhere)
-        blocks::clamp(made, bounded.lower, bounded.upper, count);
-      blocks::convert(made, data + first, count);
+        double* made = room[held.size()];
+        formula.values(in, made, blocks::padded(count));
+        if (formula.inside != Inside::kAnywhere)
+          blocks::clamp(made, bounded.lower, bounded.upper, count);
+        blocks::convert(made, data + first, count);
+      };
+      noise.for_each_block<Tile>(noise.layout_of(out), sink);
     });
   });
   return options.device().is_cpu() ? out : out.to(options.device());
@@ -438,47 +456,49 @@ template class Noise::Stream<Pack>;
 template <class V, class Element>
 at::Tensor Noise::draw_with(at::IntArrayRef shape, at::TensorList parameters,
                             const Element& element) const {
-  constexpr int64_t kLanes = Stream<V>::kLanes;
+  static constexpr int64_t kLanes = Stream<V>::kLanes;
   constexpr size_t kMaxParameters = 4;
   if (parameters.size() > kMaxParameters) throw ShapeError("Noise::draw: at most 4 parameters");
   const auto& options = parameters[0].options();
   auto out = at::empty(shape, at::TensorOptions(options).device(at::kCPU).requires_grad(false));
-  const Layout layout = layout_of(out);
   const auto held = held_parameters(parameters, shape);
-  AT_DISPATCH_FLOATING_TYPES(out.scalar_type(), "Noise::draw", [&] {
-    scalar_t* data = out.data_ptr<scalar_t>();
-    std::array<const scalar_t*, kMaxParameters> values{};
-    std::array<int64_t, kMaxParameters> step{};
-    for (size_t k = 0; k < held.size(); ++k) {
-      values[k] = held[k].template data_ptr<scalar_t>();
-      step[k] = held[k].numel() == 1 ? 0 : 1;
-    }
-    at::parallel_for(0, out.numel(), 1024, [&](int64_t begin, int64_t end) {
-      int64_t group = begin / layout.event, place = begin % layout.event;
-      for (int64_t i = begin; i < end; i += kLanes) {
-        const int64_t count = std::min(kLanes, end - i);
-        std::array<Counter, static_cast<size_t>(kLanes)> counters{};
-        double lanes[kMaxParameters][kLanes];
-        for (int64_t lane = 0; lane < kLanes; ++lane) {
-          const int64_t at = i + std::min(lane, count - 1);  // the last fills the pack
-          for (size_t k = 0; k < held.size(); ++k)
-            lanes[k][lane] = static_cast<double>(values[k][at * step[k]]);
-          counters[static_cast<size_t>(lane)] = counter(layout, group, place);
-          if (lane < count && ++place == layout.event) {
-            place = 0;
-            ++group;
-          }
-        }
-        V arguments[kMaxParameters];
-        for (size_t k = 0; k < held.size(); ++k)
-          std::memcpy(static_cast<void*>(&arguments[k]), lanes[k], sizeof lanes[k]);
-        Stream<V> stream(key_, counters);
-        const V made = element(stream, arguments);
-        double result[kLanes];
-        std::memcpy(result, &made, sizeof result);
-        for (int64_t lane = 0; lane < count; ++lane)
-          data[i + lane] = static_cast<scalar_t>(result[lane]);
+  run([out, held, element](const Noise& noise) {
+    const Layout layout = noise.layout_of(out);
+    AT_DISPATCH_FLOATING_TYPES(out.scalar_type(), "Noise::draw", [&] {
+      scalar_t* data = out.data_ptr<scalar_t>();
+      std::array<const scalar_t*, kMaxParameters> values{};
+      std::array<int64_t, kMaxParameters> step{};
+      for (size_t k = 0; k < held.size(); ++k) {
+        values[k] = held[k].template data_ptr<scalar_t>();
+        step[k] = held[k].numel() == 1 ? 0 : 1;
       }
+      at::parallel_for(0, out.numel(), 1024, [&](int64_t begin, int64_t end) {
+        int64_t group = begin / layout.event, place = begin % layout.event;
+        for (int64_t i = begin; i < end; i += kLanes) {
+          const int64_t count = std::min(kLanes, end - i);
+          std::array<Counter, static_cast<size_t>(kLanes)> counters{};
+          double lanes[kMaxParameters][kLanes];
+          for (int64_t lane = 0; lane < kLanes; ++lane) {
+            const int64_t at = i + std::min(lane, count - 1);  // the last fills the pack
+            for (size_t k = 0; k < held.size(); ++k)
+              lanes[k][lane] = static_cast<double>(values[k][at * step[k]]);
+            counters[static_cast<size_t>(lane)] = noise.counter(layout, group, place);
+            if (lane < count && ++place == layout.event) {
+              place = 0;
+              ++group;
+            }
+          }
+          V arguments[kMaxParameters];
+          for (size_t k = 0; k < held.size(); ++k)
+            std::memcpy(static_cast<void*>(&arguments[k]), lanes[k], sizeof lanes[k]);
+          Stream<V> stream(noise.key_, counters);
+          const V made = element(stream, arguments);
+          double result[kLanes];
+          std::memcpy(result, &made, sizeof result);
+          for (int64_t lane = 0; lane < count; ++lane)
+            data[i + lane] = static_cast<scalar_t>(result[lane]);
+        }
+      });
     });
   });
   return options.device().is_cpu() ? out : out.to(options.device());

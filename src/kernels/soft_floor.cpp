@@ -59,7 +59,7 @@ struct SoftFloor : torch::autograd::Function<SoftFloor> {
               {}};
     }
     const detail::BelowAutograd below;
-    return {incoming[0] * context->saved_data["slope"].toTensor(), {}};
+    return {detail::product_of(incoming[0], context->saved_data["slope"].toTensor()), {}};
   }
 };
 

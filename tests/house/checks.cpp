@@ -249,6 +249,20 @@ Findings aten_samplers(const Tree& tree) {
   return findings;
 }
 
+Findings unrecorded_kernels(const Tree& tree, const std::set<std::string>& except) {
+  static const std::set<std::string> kOfPrograms = {"kernels", "distributions", "nn",
+                                                    "program", "estimators",    "models"};
+  Findings findings;
+  for (const auto& [path, contents] : tree) {
+    if (!path.starts_with("src/") || !kOfPrograms.contains(area_of_file(path))) continue;
+    const auto code = strip_comments_and_literals(contents);
+    if (code.find("data_ptr") == std::string::npos || except.contains(path)) continue;
+    if (code.find("recording::") == std::string::npos)
+      findings.push_back(path + ": takes a tensor's data_ptr without a word to recording::");
+  }
+  return findings;
+}
+
 Findings long_files(const Tree& tree, std::size_t limit, const std::set<std::string>& except) {
   Findings findings;
   for (const auto& [path, contents] : tree) {

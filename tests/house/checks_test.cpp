@@ -128,6 +128,17 @@ TEST(Samplers, AcceptsKeyedNoiseMembersAndComments) {
   }
 }
 
+TEST(Kernels, FindsOneThatAPlanDoesNotSee) {
+  const std::string kernel = "auto* x = t.data_ptr<float>();";
+  EXPECT_EQ(unrecorded_kernels({{"src/kernels/a.cpp", kernel}}, {}).size(), 1u);
+  EXPECT_EQ(unrecorded_kernels({{"src/kernels/a.cpp", kernel + "// recording::run"}}, {}).size(),
+            1u);
+  EXPECT_EQ(unrecorded_kernels({{"src/kernels/a.cpp", kernel + "recording::run(f);"}}, {}),
+            Findings{});
+  EXPECT_EQ(unrecorded_kernels({{"src/kernels/a.cpp", kernel}}, {"src/kernels/a.cpp"}), Findings{});
+  EXPECT_EQ(unrecorded_kernels({{"src/io/a.cpp", kernel}}, {}), Findings{});
+}
+
 TEST(Length, FindsALongFileUnlessItIsNamed) {
   const Tree tree = {{"src/nn/mlp.cpp", "1\n2\n3\n4\n"}, {"src/nn/rnn.cpp", "1\n2\n3\n"}};
   const Findings expected = {"src/nn/mlp.cpp: 4 lines; expected at most 3"};

@@ -40,6 +40,13 @@ TEST(House, NoiseIsKeyed) {
   EXPECT_TRUE(findings.empty()) << listed(findings);
 }
 
+TEST(House, KernelsJoinPlans) {
+  // gradient_sink.cpp only compares addresses; distribution.cpp words a complaint
+  const auto findings = unrecorded_kernels(
+      project(), {"src/kernels/gradient_sink.cpp", "src/distributions/distribution.cpp"});
+  EXPECT_TRUE(findings.empty()) << listed(findings);
+}
+
 TEST(House, FilesAreShort) {
   // kl_continuous.cpp: one table of pairs over shared moments
   const auto findings =

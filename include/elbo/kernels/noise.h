@@ -27,6 +27,9 @@ class Noise {
   /// The stream of a named site; names nest.
   [[nodiscard]] Noise site(std::string_view name) const;
   [[nodiscard]] Noise step(uint64_t step) const;
+  [[nodiscard]] uint64_t step() const { return step_; }
+  /// Of seed and sites.
+  [[nodiscard]] uint64_t key() const { return key_; }
   /// Elements belong to these rows of the data set: int64 [R].
   [[nodiscard]] Noise rows(at::Tensor rows) const;
   /// Rows 0 .. count-1: draws that belong to no data set.
@@ -72,6 +75,9 @@ class Noise {
   /// sink(first, count, numbers) for every stretch of a tensor of this layout, on all threads.
   template <class Tile, class Sink>
   void for_each_block(const Layout& layout, const Sink& sink) const;
+  /// Runs `kernel(noise)`, which writes numbers, and adds it to a plan that is being recorded.
+  template <class Kernel>
+  void run(const Kernel& kernel) const;
   template <class Tile>
   [[nodiscard]] at::Tensor fill(at::IntArrayRef shape, const at::TensorOptions& options) const;
   template <class Tile>

@@ -16,6 +16,7 @@
 #include "elbo/kernels/elementwise.h"
 #include "elbo/kernels/eventwise.h"
 #include "elbo/kernels/math.h"
+#include "kernels/detail/recording.h"
 
 namespace elbo::detail {
 
@@ -154,6 +155,7 @@ at::Tensor sum_of_outer_products(const at::Tensor& a, const at::Tensor& b) {
   const auto sums = at::zeros({chunks, rows, columns}, a.options());
   const T *x = a.data_ptr<T>(), *y = b.data_ptr<T>();
   T* out = sums.data_ptr<T>();
+  recording::refuse("sum_of_outer_products");
   at::parallel_for(0, chunks, 4, [&](int64_t begin, int64_t end) {
     for (int64_t r = begin * kRows; r < std::min(n, end * kRows); ++r) {
       T* __restrict to = out + r / kRows * rows * columns;

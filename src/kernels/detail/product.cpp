@@ -3,8 +3,7 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
-#include <bit>
-
+#include "kernels/detail/recording.h"
 #include "kernels/detail/simd.h"
 
 #if defined(ELBO_HAS_ONEDNN)
@@ -127,6 +126,7 @@ void product(const Matrix& a, const Matrix& b, float* out, const ProductOptions&
   if (key.bias) prepared.bias.set_data_handle(const_cast<float*>(options.bias));
   prepared.primitive.execute(stream, prepared.arguments);
   stream.wait();
+  if (recording::is_active()) recording::add([=](uint64_t) { product(a, b, out, options); });
 }
 
 #else
@@ -149,14 +149,9 @@ Matrix as_matrix(const at::Tensor& x) {
 
 namespace {
 
-/// The upper halves, rounded to the nearest and to even; NaN stays NaN.
 struct RoundToUpperHalves {
   static void run(const float* __restrict from, uint16_t* __restrict to, int64_t n) {
-    for (int64_t i = 0; i < n; ++i) {
-      const auto bits = std::bit_cast<uint32_t>(from[i]);
-      const uint32_t rounded = (bits + 0x7fffU + ((bits >> 16) & 1U)) >> 16;
-      to[i] = static_cast<uint16_t>((bits & 0x7fffffffU) > 0x7f800000U ? 0x7fc0U : rounded);
-    }
+    for (int64_t i = 0; i < n; ++i) to[i] = simd::upper_half(from[i]);
   }
 };
 
@@ -169,8 +164,11 @@ at::Tensor to_bfloat16(const at::Tensor& x) {
   const auto out = at::empty(given.sizes(), given.options().dtype(at::kBFloat16));
   const auto* from = given.data_ptr<float>();
   auto* to = reinterpret_cast<uint16_t*>(out.data_ptr());
-  at::parallel_for(0, given.numel(), 1 << 16,
-                   [&](int64_t begin, int64_t end) { run(from + begin, to + begin, end - begin); });
+  recording::run([from, to, n = given.numel()] {
+    at::parallel_for(0, n, 1 << 16, [&](int64_t begin, int64_t end) {
+      run(from + begin, to + begin, end - begin);
+    });
+  });
   return out;
 }
 

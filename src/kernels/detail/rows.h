@@ -6,10 +6,12 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
+#include <array>
 #include <tuple>
 #include <vector>
 
 #include "kernels/detail/halves.h"
+#include "kernels/detail/recording.h"
 #include "kernels/detail/simd.h"
 
 namespace elbo::detail {
@@ -94,17 +96,22 @@ Rows evaluate_rows(const std::vector<at::Tensor>& arguments, size_t outputs, boo
   static const auto value = simd::Compiled<Law<false>>::template for_machine<const Row&>();
   static const auto both = simd::Compiled<Law<true>>::template for_machine<const Row&>();
   const auto run = with_slopes ? both : value;
-  auto* to = written.sums.data_ptr<float>();
-  at::parallel_for(0, written.sums.numel(), std::max<int64_t>(1, kRowGrain / size),
-                   [&](int64_t begin, int64_t end) {
-                     Row row{.size = size, .constant = constant};
-                     for (int64_t r = begin; r < end; ++r) {
-                       for (size_t k = 0; k < in.size(); ++k) row.in[k] = in[k].row(r);
-                       for (size_t k = 0; k < outputs; ++k)
-                         row.out[k] = written.out[k].data_ptr<float>() + r * stride;
-                       to[r] = static_cast<float>(run(row));
-                     }
-                   });
+  recording::run([in, written, size, stride, constant, run] {
+    auto* to = written.sums.template data_ptr<float>();
+    std::array<float*, 2> out = {};
+    for (size_t k = 0; k < written.out.size(); ++k)
+      out[k] = written.out[k].template data_ptr<float>();
+    at::parallel_for(0, written.sums.numel(), std::max<int64_t>(1, kRowGrain / size),
+                     [&](int64_t begin, int64_t end) {
+                       Row row{.size = size, .constant = constant};
+                       for (int64_t r = begin; r < end; ++r) {
+                         for (size_t k = 0; k < in.size(); ++k) row.in[k] = in[k].row(r);
+                         for (size_t k = 0; k < written.out.size(); ++k)
+                           row.out[k] = out[k] + r * stride;
+                         to[r] = static_cast<float>(run(row));
+                       }
+                     });
+  });
   return written;
 }
 

@@ -75,4 +75,11 @@ ELBO_INLINE float exp_minus_abs(float x) {
   return e.p * std::bit_cast<float>((e.n + 127) << 23);
 }
 
+/// The bits of the nearest bfloat16, of two as near the even one; NaN stays NaN.
+ELBO_INLINE uint16_t upper_half(float x) {
+  const auto bits = std::bit_cast<uint32_t>(x);
+  const uint32_t rounded = (bits + 0x7fffU + ((bits >> 16) & 1U)) >> 16;
+  return static_cast<uint16_t>((bits & 0x7fffffffU) > 0x7f800000U ? 0x7fc0U : rounded);
+}
+
 }  // namespace elbo::simd

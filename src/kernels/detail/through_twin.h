@@ -14,6 +14,12 @@ namespace elbo::detail {
 /// many small ones are told apart by how far they must be dispatched.
 using BelowAutograd = at::AutoDispatchBelowADInplaceOrView;
 
+/// Of two tensors alike, elementwise.
+inline at::Tensor product_of(const at::Tensor& a, const at::Tensor& b) {
+  auto out = at::empty_like(a);  // a plan that is replayed writes to it without a copy
+  return at::mul_out(out, a, b);
+}
+
 /// The gradients of `twin` along the arguments of the bits of `wanted`, with a graph; undefined
 /// for the others.
 template <class Twin>

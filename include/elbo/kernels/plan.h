@@ -1,0 +1,49 @@
+// The kernels of a computation, recorded once and run again: for a step that is the same each time.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "elbo/kernels/noise.h"
+
+namespace elbo {
+
+namespace detail {
+struct RecordedPlan;
+}
+
+/// What a stretch of code computes, as the list of its kernels and the memory that they work on:
+/// to the processor what a captured graph is to a GPU. `replay` computes again from what the inputs
+/// then hold, at the same places, without the program, autograd's graph and the small tensors that
+/// led to the kernels: a training step is a few dozen kernels and some hundred calls around them.
+///
+/// Recorded are the library's kernels and every tensor operation on the CPU. What reads a number
+/// into the program (`item`), draws by a generator of ATen's or is a kernel that cannot be recorded
+/// makes the plan incomplete. Reading memory by hand and flow of control are not seen: whoever
+/// replays a plan checks it against the code now and then, as `Aevb` does.
+class Plan {
+ public:
+  /// Runs `body`, which draws from streams of `noise`. The tensors that it makes are kept as long
+  /// as the plan.
+  [[nodiscard]] static Plan record(const Noise& noise, const std::function<void()>& body);
+
+  Plan(Plan&&) noexcept;
+  Plan& operator=(Plan&&) noexcept;
+  ~Plan();
+
+  /// Why it cannot be replayed; empty where it can.
+  [[nodiscard]] const std::string& refusal() const;
+  /// Kernels and operations.
+  [[nodiscard]] std::size_t size() const;
+  /// Runs them again, drawing the numbers of this step. **Throws** ConfigError when incomplete.
+  void replay(std::uint64_t step) const;
+
+ private:
+  explicit Plan(std::unique_ptr<detail::RecordedPlan> recorded);
+  std::unique_ptr<detail::RecordedPlan> recorded_;
+};
+
+}  // namespace elbo
