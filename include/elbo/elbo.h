@@ -33,6 +33,7 @@
 #include "elbo/inference/mcem.h"
 #include "elbo/inference/mixture_fit.h"
 #include "elbo/inference/nuts.h"
+#include "elbo/inference/planned_step.h"
 #include "elbo/inference/wake_sleep.h"
 #include "elbo/io/file_lock.h"
 #include "elbo/io/run_directory.h"

@@ -15,7 +15,9 @@ Aevb::Aevb(Program model, Program guide, FlatParameters parameters,
       guide_(std::move(guide)),
       parameters_(std::move(parameters)),
       optimizer_(std::move(optimizer)),
-      options_(std::move(options)) {
+      options_(std::move(options)),
+      first_(parameters_.gradients()),
+      second_(parameters_.gradients()) {
   if (options_.bfloat16_products) (void)Bfloat16Products();  // now rather than at the first step
   detail::check_weight_prior(options_.weight_prior);
 }
@@ -29,14 +31,10 @@ const at::Tensor& Aevb::Seed::of(const at::Tensor& terms, double value) {
   return tensor;
 }
 
-StepResult Aevb::gradient(const Batch& batch, const Noise& noise) {
+std::vector<at::Tensor> Aevb::differentiate(const Batch& batch, const Noise& noise) {
   std::optional<Bfloat16Products> rounding;
   if (options_.bfloat16_products) rounding.emplace();
   const Bound bound = options_.estimator(model_, guide_, batch, noise);
-  StepResult result;
-  result.gradient_evaluations = bound.reconstruction.size(0);
-  result.reconstruction = detail::finite_mean(bound.reconstruction, "reconstruction log p(x|z)");
-  result.kl = detail::finite_mean(bound.kl, "KL(q(z|x)||p(z))");
   std::vector<at::Tensor> roots, seeds;
   // Of `weight` times the mean of the terms.
   const auto ascend = [&](const at::Tensor& terms, double weight, Seed& seed) {
@@ -45,19 +43,35 @@ StepResult Aevb::gradient(const Batch& batch, const Noise& noise) {
     seeds.push_back(seed.of(terms, weight / static_cast<double>(terms.numel())));
   };
   if (bound.combined.defined()) {
-    result.elbo = detail::finite_mean(bound.combined, "bound");
     ascend(bound.combined, 1, combined_seed_);
   } else {  // without the node of a difference
-    result.elbo = result.reconstruction - result.kl;
     ascend(bound.reconstruction, 1, reconstruction_seed_);
     ascend(bound.kl, -1, kl_seed_);
   }
-  if (bound.global.defined()) {
-    const auto total = static_cast<double>(bound.total);
-    result.elbo += detail::finite_mean(bound.global, "bound of the global sites") / total;
-    ascend(bound.global, 1 / total, global_seed_);
-  }
+  if (bound.global.defined())
+    ascend(bound.global, 1 / static_cast<double>(bound.total), global_seed_);
   parameters_.backward(roots, seeds);
+  std::vector<at::Tensor> terms = {bound.reconstruction, bound.kl, bound.combined, bound.global};
+  for (auto& term : terms)
+    if (term.defined()) term = term.detach();
+  return terms;
+}
+
+StepResult Aevb::gradient(const Batch& batch, const Noise& noise, PlannedStep& planned) {
+  const auto body = [this](const Batch& b, const Noise& n) { return differentiate(b, n); };
+  // A check runs the body twice in a step, which an estimator's state would show.
+  const bool may_plan = options_.planned && options_.estimator_state.empty();
+  const auto terms = may_plan ? planned(batch, noise, body) : body(batch, noise);
+  const auto &reconstruction = terms[0], &kl = terms[1], &combined = terms[2], &global = terms[3];
+  StepResult result;
+  result.gradient_evaluations = reconstruction.size(0);
+  result.reconstruction = detail::finite_mean(reconstruction, "reconstruction log p(x|z)");
+  result.kl = detail::finite_mean(kl, "KL(q(z|x)||p(z))");
+  result.elbo = combined.defined() ? detail::finite_mean(combined, "bound")
+                                   : result.reconstruction - result.kl;
+  if (global.defined())
+    result.elbo +=
+        detail::finite_mean(global, "bound of the global sites") / static_cast<double>(batch.total);
   return result;
 }
 
@@ -69,13 +83,13 @@ double Aevb::ascend(const Segment& segment, int64_t total) {
 }
 
 StepResult Aevb::step(const Batch& batch, const Noise& noise) {
-  StepResult result = gradient(batch, noise);
+  StepResult result = gradient(batch, noise, first_);
   if (options_.update == Update::kJoint) {
     result.log_prior = ascend(parameters_.all(), batch.total);
     return result;
   }
   result.log_prior = ascend(parameters_.segment("phi"), batch.total);
-  result.gradient_evaluations += gradient(batch, noise.site("theta")).gradient_evaluations;
+  result.gradient_evaluations += gradient(batch, noise.site("theta"), second_).gradient_evaluations;
   result.log_prior += ascend(parameters_.segment("theta"), batch.total);
   return result;
 }

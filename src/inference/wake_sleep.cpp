@@ -25,7 +25,8 @@ WakeSleep::WakeSleep(Program model, Program guide, FlatParameters parameters,
       guide_(std::move(guide)),
       parameters_(std::move(parameters)),
       optimizer_(std::move(optimizer)),
-      options_(options) {
+      options_(options),
+      planned_(parameters_.gradients()) {
   options_.validate();
   if (options_.bfloat16_products) (void)Bfloat16Products();  // now rather than at the first step
 }
@@ -36,7 +37,7 @@ void WakeSleep::Terms::add(const at::Tensor& root, const at::Tensor& seed) {
   seeds.push_back(seed);
 }
 
-StepResult WakeSleep::wake(Terms& terms, const Batch& batch, const Noise& noise) const {
+WakeSleep::Found WakeSleep::wake(Terms& terms, const Batch& batch, const Noise& noise) const {
   const detail::TracePair pair("WakeSleep", model_, guide_, batch, noise, options_.num_particles,
                                detail::Draws::kDetached);
   at::Tensor log_likelihood, log_prior, log_q;
@@ -53,44 +54,55 @@ StepResult WakeSleep::wake(Terms& terms, const Batch& batch, const Noise& noise)
     detail::fill(bound, {options_.num_particles, batch.size()}, batch.options());
     log_weights = bound.rows();
   }
-  StepResult result;
-  result.reconstruction = detail::finite_mean(bound.reconstruction, "reconstruction log p(x|z)");
-  result.kl = detail::finite_mean(bound.kl, "KL(q(z|x)||p(z))");
-  result.elbo = detail::finite_mean(log_weights, "bound");
-
+  Found found = {bound.reconstruction.detach(), bound.kl.detach(), log_weights.detach()};
   const auto weights = log_weights.detach().softmax(0) / static_cast<double>(batch.size());
   if (log_likelihood.defined()) terms.add(log_likelihood, weights);
   if (log_prior.defined()) terms.add(log_prior, weights);
-  if (options_.guide_phase == GuidePhase::kSleep || !log_q.defined()) return result;
+  if (options_.guide_phase == GuidePhase::kSleep || !log_q.defined()) return found;
   terms.add(log_q, options_.guide_phase == GuidePhase::kBoth ? weights / 2 : weights);
-  return result;
+  return found;
 }
 
-void WakeSleep::sleep(Terms& terms, const Batch& batch, const Noise& noise) const {
+at::Tensor WakeSleep::sleep(Terms& terms, const Batch& batch, const Noise& noise) const {
   const Dream dreamt = dream(model_, batch, noise);
   const Trace guide = Trace::run(replay(guide_, dreamt.trace), dreamt.batch, noise);
   at::Tensor log_q;
   for (const Site& q : guide.sites())
     if (!q.observed) detail::add(log_q, q.log_prob());
-  if (!log_q.defined()) return;
+  if (!log_q.defined()) return {};
   terms.add(log_q, detail::mean_seed(log_q, options_.guide_phase == GuidePhase::kBoth ? 2 : 1));
-  (void)detail::finite_mean(log_q, "sleep phase's log q(z|x)");
+  return log_q.detach();
+}
+
+StepResult WakeSleep::result_of(const Found& found) {
+  StepResult result;
+  result.reconstruction = detail::finite_mean(found[0], "reconstruction log p(x|z)");
+  result.kl = detail::finite_mean(found[1], "KL(q(z|x)||p(z))");
+  result.elbo = detail::finite_mean(found[2], "bound");
+  return result;
+}
+
+WakeSleep::Found WakeSleep::differentiate(const Batch& batch, const Noise& noise) {
+  std::optional<Bfloat16Products> rounding;
+  if (options_.bfloat16_products) rounding.emplace();
+  Terms terms;
+  Found found = wake(terms, batch, noise);
+  (void)result_of(found);  // before weights that are not numbers go on
+  if (options_.guide_phase != GuidePhase::kWake)
+    found.push_back(sleep(terms, batch, noise.site("sleep")));
+  if (terms.roots.empty()) throw ConfigError("WakeSleep: no parameter enters model or guide");
+  parameters_.backward(terms.roots, terms.seeds);
+  return found;
 }
 
 StepResult WakeSleep::step(const Batch& batch, const Noise& noise) {
-  Terms terms;
-  StepResult result;
-  {
-    std::optional<Bfloat16Products> rounding;
-    if (options_.bfloat16_products) rounding.emplace();
-    result = wake(terms, batch, noise);
-    result.gradient_evaluations = options_.num_particles;
-    if (options_.guide_phase != GuidePhase::kWake) {
-      sleep(terms, batch, noise.site("sleep"));
-      ++result.gradient_evaluations;
-    }
-    if (terms.roots.empty()) throw ConfigError("WakeSleep: no parameter enters model or guide");
-    parameters_.backward(terms.roots, terms.seeds);
+  const auto body = [this](const Batch& b, const Noise& n) { return differentiate(b, n); };
+  const auto found = options_.planned ? planned_(batch, noise, body) : body(batch, noise);
+  StepResult result = result_of(found);
+  result.gradient_evaluations = options_.num_particles;
+  if (options_.guide_phase != GuidePhase::kWake) {
+    if (found[3].defined()) (void)detail::finite_mean(found[3], "sleep phase's log q(z|x)");
+    ++result.gradient_evaluations;
   }
   result.log_prior = detail::ascend(*optimizer_, parameters_, parameters_.all(),
                                     {.total = batch.total,

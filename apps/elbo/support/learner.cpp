@@ -30,7 +30,8 @@ AevbOptions aevb_options(const Model& model, const Settings& s) {
   AevbOptions options{.update = s.word("update") == "joint" ? Update::kJoint : Update::kAlternating,
                       .weight_prior = s.real("weight-prior"),
                       .full_data_objective = s.word("objective-scale") == "full-data",
-                      .bfloat16_products = s.word("precision") == "bfloat16"};
+                      .bfloat16_products = s.word("precision") == "bfloat16",
+                      .planned = true};
   if (s.word("learner") == "score-function") {
     const ScoreFunction score{samples, make_baseline(s.word("baseline"), model.data_dim())};
     options.estimator = score;
@@ -53,7 +54,8 @@ WakeSleepOptions wake_sleep_options(const Settings& s) {
                                                          : GuidePhase::kBoth,
           .weight_prior = s.real("weight-prior"),
           .full_data_objective = s.word("objective-scale") == "full-data",
-          .bfloat16_products = s.word("precision") == "bfloat16"};
+          .bfloat16_products = s.word("precision") == "bfloat16",
+          .planned = true};
 }
 
 McemOptions mcem_options(const Model& model, const Settings& s, int64_t rows) {

@@ -5,6 +5,7 @@
 
 #include "elbo/estimators/sgvb.h"
 #include "elbo/inference/learner.h"
+#include "elbo/inference/planned_step.h"
 #include "elbo/optim/optimizer.h"
 
 namespace elbo {
@@ -25,6 +26,9 @@ struct AevbOptions {
   bool full_data_objective = false;
   /// Products of the layers in bfloat16 (see Bfloat16Products), all else in the model's dtype.
   bool bfloat16_products = false;
+  /// Run the kernels of a step from its plan, without the programs, where they come out the same:
+  /// see PlannedStep. For programs whose course does not depend on anything but their arguments.
+  bool planned = false;
 };
 
 /// Maximises a bound, SGVB's unless another is given, over the segments "theta" (model) and "phi"
@@ -41,7 +45,9 @@ class Aevb final : public Learner {
   [[nodiscard]] Optimizer& optimizer() { return *optimizer_; }
 
  private:
-  StepResult gradient(const Batch& batch, const Noise& noise);
+  StepResult gradient(const Batch& batch, const Noise& noise, PlannedStep& planned);
+  /// Leaves the gradient in the flat buffer; gives the bound's terms, in Bound's order.
+  std::vector<at::Tensor> differentiate(const Batch& batch, const Noise& noise);
   /// Moves a segment; gives (1/N) log p of its weights as they were.
   double ascend(const Segment& segment, int64_t total);
 
@@ -57,6 +63,7 @@ class Aevb final : public Learner {
   FlatParameters parameters_;
   std::unique_ptr<Optimizer> optimizer_;
   AevbOptions options_;
+  PlannedStep first_, second_;  // the second gradient of a step whose updates alternate
 };
 
 }  // namespace elbo

@@ -2,8 +2,10 @@
 #pragma once
 
 #include <memory>
+#include <vector>
 
 #include "elbo/inference/learner.h"
+#include "elbo/inference/planned_step.h"
 #include "elbo/optim/optimizer.h"
 #include "elbo/program/trace.h"
 
@@ -23,6 +25,7 @@ struct WakeSleepOptions {
   double weight_prior = 0;
   bool full_data_objective = false;
   bool bfloat16_products = false;
+  bool planned = false;
 
   /// ConfigError; the guide's wake phase needs k >= 2, for one weight is always 1.
   void validate() const;
@@ -65,13 +68,21 @@ class WakeSleep final : public Learner {
     std::vector<at::Tensor> roots, seeds;
     void add(const at::Tensor& root, const at::Tensor& seed);
   };
-  StepResult wake(Terms& terms, const Batch& batch, const Noise& noise) const;
-  void sleep(Terms& terms, const Batch& batch, const Noise& noise) const;
+  /// The terms of the bound at the wake draws, [k, M] each: reconstruction, kl, and the two
+  /// together; then the sleep phase's log q, where there is one. Detached.
+  using Found = std::vector<at::Tensor>;
+  Found wake(Terms& terms, const Batch& batch, const Noise& noise) const;
+  at::Tensor sleep(Terms& terms, const Batch& batch, const Noise& noise) const;
+  /// **Throws** NumericError for a term that is not finite.
+  static StepResult result_of(const Found& found);
+  /// Leaves the gradient in the flat buffer.
+  Found differentiate(const Batch& batch, const Noise& noise);
 
   Program model_, guide_;
   FlatParameters parameters_;
   std::unique_ptr<Optimizer> optimizer_;
   WakeSleepOptions options_;
+  PlannedStep planned_;
 };
 
 }  // namespace elbo

@@ -1,0 +1,144 @@
+#include "elbo/inference/planned_step.h"
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include "elbo/estimators/importance_weighted.h"
+#include "elbo/inference/aevb.h"
+#include "elbo/inference/wake_sleep.h"
+#include "elbo/kernels/linear.h"
+#include "estimators/toy.h"
+#include "inference/linear_vae.h"
+
+namespace elbo {
+namespace {
+
+using namespace testing;
+
+/// Weights after steps of batches of 8 rows, every sixth of 3, as the last of an epoch is.
+template <class L, class Options>
+at::Tensor learnt(Options options, bool planned) {
+  const LinearVae vae(5, 2);
+  const auto x = linear_data(40, 5, 2);
+  options.planned = planned;
+  FlatParameters parameters = vae.parameters();
+  auto optimizer = make_optimizer("adam", parameters, 0.01);
+  L learner(vae.model(), vae.guide(), parameters, std::move(optimizer), options);
+  for (int64_t i = 0; i < 30; ++i) {
+    const int64_t rows = i % 6 == 5 ? 3 : 8;
+    const auto ids = (at::arange(rows, at::kLong) + 7 * i).remainder(40);
+    const Batch batch{.columns = {{"x", x.index_select(0, ids)}}, .rows = ids, .total = 40};
+    (void)learner.step(batch, Noise(5, static_cast<uint64_t>(i)));
+  }
+  return learner.parameters().values().clone();
+}
+
+TEST(PlannedStep, WakeSleepLearnsTheSameWeightsToTheBit) {
+  for (const GuidePhase phase : {GuidePhase::kSleep, GuidePhase::kWake, GuidePhase::kBoth}) {
+    const WakeSleepOptions options{.num_particles = 3, .guide_phase = phase};
+    EXPECT_TRUE(at::equal(learnt<WakeSleep>(options, true), learnt<WakeSleep>(options, false)));
+  }
+}
+
+TEST(PlannedStep, AevbLearnsTheSameWeightsToTheBit) {
+  for (const Estimator& estimator :
+       {Estimator(Sgvb{}), Estimator(Sgvb{.form = SgvbForm::kA, .num_particles = 3}),
+        Estimator(ImportanceWeighted{4})})
+    for (const Update update : {Update::kJoint, Update::kAlternating}) {
+      const AevbOptions options{.estimator = estimator, .update = update, .weight_prior = 1};
+      EXPECT_TRUE(at::equal(learnt<Aevb>(options, true), learnt<Aevb>(options, false)));
+    }
+}
+
+/// A step of one column, whose result and effect are functions of it that a test chooses.
+struct OneColumn {
+  at::Tensor effect = at::zeros({2}, at::kDouble);
+  PlannedStep planned{effect};
+  uint64_t step = 0;
+
+  at::Tensor operator()(const PlannedStep::Body& body) {
+    const auto x = at::full({3}, 1.0 + static_cast<double>(step), at::kDouble);
+    return planned(batch_of(x, 3), Noise(1, step++), body)[0].clone();
+  }
+};
+
+TEST(PlannedStep, ReplaysFromTheThirdStepOn) {
+  OneColumn step;
+  int runs = 0;
+  const PlannedStep::Body body = [&](const Batch& b, const Noise&) {
+    ++runs;
+    step.effect.copy_(b["x"].narrow(0, 0, 2));
+    return std::vector<at::Tensor>{b["x"].sum()};
+  };
+  for (int i = 0; i < 10; ++i) {
+    EXPECT_EQ(step(body).item<double>(), 3.0 * (1 + i));
+    EXPECT_EQ(step.effect[0].item<double>(), 1.0 + i);
+  }
+  EXPECT_TRUE(step.planned.replays());
+  EXPECT_EQ(runs, 3);  // as it comes, recorded, and beside the first replay
+}
+
+TEST(PlannedStep, NoticesMemoryThatIsReadByHand) {
+  OneColumn step;
+  const PlannedStep::Body body = [](const Batch& b, const Noise&) {
+    return std::vector<at::Tensor>{at::full({}, b["x"].data_ptr<double>()[0], at::kDouble)};
+  };
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(step(body).item<double>(), 1.0 + i);
+  EXPECT_EQ(step.planned.refusal(), "what it computes changes from step to step");
+}
+
+TEST(PlannedStep, NoticesAnEffectThatIsWrittenByHand) {
+  OneColumn step;
+  const PlannedStep::Body body = [&](const Batch& b, const Noise&) {
+    step.effect.data_ptr<double>()[1] = b["x"].data_ptr<double>()[0];
+    return std::vector<at::Tensor>{b["x"].sum()};
+  };
+  for (int i = 0; i < 5; ++i) (void)step(body);
+  EXPECT_FALSE(step.planned.refusal().empty());
+  EXPECT_EQ(step.effect[1].item<double>(), 5.0);
+}
+
+TEST(PlannedStep, NoticesAChangeOfCourseAtTheNextCheck) {
+  OneColumn step;
+  double factor = 1;
+  const PlannedStep::Body body = [&](const Batch& b, const Noise&) {
+    return std::vector<at::Tensor>{b["x"].sum() * factor};
+  };
+  for (int i = 0; i < 10; ++i) (void)step(body);
+  factor = 2;
+  int64_t late = 0;
+  while (step.planned.refusal().empty() && late <= PlannedStep::kCheckEvery) {
+    (void)step(body);
+    ++late;
+  }
+  EXPECT_LE(late, PlannedStep::kCheckEvery);
+  const auto x = static_cast<double>(step.step + 1);
+  EXPECT_EQ(step(body).item<double>(), 2 * 3 * x);
+}
+
+TEST(PlannedStep, RunsWhatCannotBeRecorded) {
+  OneColumn step;
+  const PlannedStep::Body body = [](const Batch& b, const Noise&) {
+    return std::vector<at::Tensor>{b["x"] * b["x"].sum().item<double>()};
+  };
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(step(body)[0].item<double>(), 3.0 * (1 + i) * (1 + i));
+  EXPECT_EQ(step.planned.refusal(), "aten::item");
+}
+
+TEST(PlannedStep, MakesANewPlanForANewShape) {
+  const auto effect = at::zeros({1}, at::kDouble);
+  PlannedStep planned(effect);
+  const PlannedStep::Body body = [](const Batch& b, const Noise& noise) {
+    return std::vector<at::Tensor>{
+        (b["x"] * noise.rows(b.rows).normal(b["x"].sizes(), at::kDouble)).sum()};
+  };
+  for (uint64_t i = 0; i < 12; ++i) {
+    const auto batch =
+        batch_of(at::full({i < 6 ? 3 : 4}, 1.0 + static_cast<double>(i), at::kDouble), 9);
+    EXPECT_TRUE(at::equal(planned(batch, Noise(1, i), body)[0], body(batch, Noise(1, i))[0]));
+  }
+  EXPECT_TRUE(planned.replays());
+}
+
+}  // namespace
+}  // namespace elbo
