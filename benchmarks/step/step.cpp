@@ -2,8 +2,10 @@
 // other in turn, the ratio of each pair, their median and its 95 % bootstrap interval.
 //
 //   elbo_bench_step [WORKLOAD..] [--threads 1,2] [--pairs 40] [--optimizer adam|adagrad|sgd]
-//                   [--bfloat16]
+//                   [--bfloat16] [--unplanned] [--steps N]
 //
+// --unplanned runs the programs at every step; --steps makes so many and measures nothing, for
+// instructions.py.
 // W6 is inference: 1e6 rows encoded, 1e5 codes decoded, the bound of 1e4 rows; ms are of the whole.
 //
 // Prints a line a workload and number of threads: ms a step (median, least, largest), ms of the
@@ -73,10 +75,17 @@ std::vector<bench::Product> products_of(const Workload& w) {
   return out;
 }
 
+struct Settings {
+  std::string optimizer = "adam";
+  bool bfloat16 = false, planned = true;
+  int pairs = 40;
+  int64_t steps = 0;  // for these alone
+};
+
 /// Training as the program does it.
 class Training {
  public:
-  Training(const Workload& w, const std::string& optimizer, bool bfloat16, int64_t rows = 10000)
+  Training(const Workload& w, const Settings& settings, int64_t rows = 10000)
       : batch_rows_(w.rows),
         vae_(config_of(w), at::kFloat),
         source_(part_of(rows, w.data_dim), 1.0 / 255, data::Binarize::kNone, at::kFloat) {
@@ -85,8 +94,9 @@ class Training {
       all.insert(all.end(), named.begin(), named.end());
     nn::initialise(all, nn::Init::kXavier, Noise(1).site("init"));
     FlatParameters parameters(vae_.parameters());
-    auto chosen = make_optimizer(optimizer, parameters, 1e-3);
-    AevbOptions options{.weight_prior = 1, .bfloat16_products = bfloat16};
+    auto chosen = make_optimizer(settings.optimizer, parameters, 1e-3);
+    AevbOptions options{
+        .weight_prior = 1, .bfloat16_products = settings.bfloat16, .planned = settings.planned};
     if (w.particles > 1) options.estimator = ImportanceWeighted{w.particles};
     learner_ = std::make_unique<Aevb>(vae_.model(), vae_.guide(), std::move(parameters),
                                       std::move(chosen), std::move(options));
@@ -201,12 +211,17 @@ void compare(const std::string& workload, const std::string& program, int thread
   std::fflush(stdout);
 }
 
-void run(const Workload& w, int threads, int pairs, const std::string& optimizer, bool bfloat16) {
+void run(const Workload& w, int threads, const Settings& settings) {
   runtime::tune({.threads = threads});
-  Training training(w, optimizer, bfloat16);
+  Training training(w, settings);
+  for (int64_t i = 0; i < settings.steps; ++i) training.step();
+  if (settings.steps > 0) return;
   compare(
-      w.name, "elbo " + optimizer + (bfloat16 ? " bfloat16" : " float32"), threads, pairs,
-      [&] { training.step(); }, bench::limit_of(products_of(w), bfloat16));
+      w.name,
+      "elbo " + settings.optimizer + (settings.bfloat16 ? " bfloat16" : " float32") +
+          (settings.planned ? "" : " unplanned"),
+      threads, settings.pairs, [&] { training.step(); },
+      bench::limit_of(products_of(w), settings.bfloat16));
 }
 
 void run_inference(int threads, int pairs) {
@@ -221,9 +236,7 @@ void run_inference(int threads, int pairs) {
 int main(int argc, char** argv) {
   std::vector<std::string> names;
   std::vector<int> threads = {1, 2};
-  std::string optimizer = "adam";
-  int pairs = 40;
-  bool bfloat16 = false;
+  Settings settings;
   for (int i = 1; i < argc; ++i) {
     const std::string flag = argv[i];
     const bool has_value = i + 1 < argc;
@@ -232,11 +245,15 @@ int main(int argc, char** argv) {
       std::istringstream in(argv[++i]);
       for (std::string one; std::getline(in, one, ',');) threads.push_back(std::stoi(one));
     } else if (flag == "--pairs" && has_value) {
-      pairs = std::stoi(argv[++i]);
+      settings.pairs = std::stoi(argv[++i]);
     } else if (flag == "--optimizer" && has_value) {
-      optimizer = argv[++i];
+      settings.optimizer = argv[++i];
     } else if (flag == "--bfloat16") {
-      bfloat16 = true;
+      settings.bfloat16 = true;
+    } else if (flag == "--unplanned") {
+      settings.planned = false;
+    } else if (flag == "--steps" && has_value) {
+      settings.steps = std::stoi(argv[++i]);
     } else {
       const auto& all = workloads();
       if (flag != "w6" &&
@@ -250,7 +267,7 @@ int main(int argc, char** argv) {
   std::printf("workload\tprogram\tthreads\tms\tmin\tmax\tlimit_ms\tratio\tlow\thigh\n");
   for (const auto& w : workloads())
     if (names.empty() || std::find(names.begin(), names.end(), w.name) != names.end())
-      for (const int t : threads) run(w, t, pairs, optimizer, bfloat16);
+      for (const int t : threads) run(w, t, settings);
   if (names.empty() || std::find(names.begin(), names.end(), "w6") != names.end())
-    for (const int t : threads) run_inference(t, pairs);
+    for (const int t : threads) run_inference(t, settings.pairs);
 }
