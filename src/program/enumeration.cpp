@@ -99,6 +99,27 @@ struct Factors {
 
 at::Tensor log_marginal(const Trace& trace) { return Factors(trace).sum(); }
 
+at::Tensor log_joint(const Trace& trace) {
+  for (const Site& site : trace.sites())
+    if (!site.observed && !site.enumerated)
+      throw SiteError("log_joint: latent site '" + site.name + "' is drawn; expected all values");
+  const Factors factors(trace);
+  at::Tensor sum;
+  for (const auto& f : factors.logs) sum = sum.defined() ? sum + f : f;
+  std::vector<int64_t> order, all;  // dimensions by the order of their sites
+  int64_t cells = 1;
+  for (int64_t i = factors.dims - 1; i >= 0; --i) order.push_back(i);
+  for (int64_t i = 0; i < factors.dims; ++i) {
+    all.push_back(sum.size(i));
+    cells *= sum.size(i);
+  }
+  for (size_t i = 0; i < factors.shape.size(); ++i) {
+    order.push_back(factors.dims + static_cast<int64_t>(i));
+    all.push_back(factors.shape[i]);
+  }
+  return sum.expand(all).permute(order).reshape({cells, -1});
+}
+
 Posterior posterior(const Trace& trace) {
   Factors factors = [&] {
     const at::NoGradGuard no_grad;

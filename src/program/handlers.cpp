@@ -39,6 +39,17 @@ struct Enumerate final : Handler {
   }
 };
 
+struct OnGrid final : Handler {
+  explicit OnGrid(std::map<std::string, at::Tensor> points) : points(std::move(points)) {}
+  void process(Site& site) const override {
+    const auto it = points.find(site.name);
+    if (it == points.end() || site.observed || site.value.defined()) return;
+    site.enumerated = true;
+    site.points = it->second;
+  }
+  std::map<std::string, at::Tensor> points;
+};
+
 struct Block final : Handler {
   explicit Block(std::function<bool(const Site&)> hide) : hide(std::move(hide)) {}
   void process(Site& site) const override { site.hidden = site.hidden || hide(site); }
@@ -62,6 +73,9 @@ Program condition(Program program, std::map<std::string, at::Tensor> values) {
 }
 Program uncondition(Program program) { return handled(std::move(program), Uncondition()); }
 Program enumerate(Program program) { return handled(std::move(program), Enumerate()); }
+Program on_grid(Program program, std::map<std::string, at::Tensor> points) {
+  return handled(std::move(program), OnGrid(std::move(points)));
+}
 Program block(Program program, std::function<bool(const Site&)> hide) {
   return handled(std::move(program), Block(std::move(hide)));
 }

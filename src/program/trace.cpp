@@ -41,9 +41,18 @@ int64_t numel_before(const std::vector<int64_t>& shape, size_t kept) {
   return n;
 }
 
-/// All values of a law with finitely many, [K].
+/// The points given, or all values of a law with finitely many: [K, event].
 at::Tensor support_of(const Site& site) {
   const auto& law = *site.distribution;
+  if (site.points.defined()) {
+    const auto& event = law.event_shape();
+    if (site.points.dim() != 1 + static_cast<int64_t>(event.size()) ||
+        site.points.sizes().slice(1) != at::IntArrayRef(event))
+      throw ShapeError(
+          fmt::format("Trace: site '{}' is given points of shape [{}]; expected [K, {}]", site.name,
+                      fmt::join(site.points.sizes(), ", "), fmt::join(event, ", ")));
+    return site.points;
+  }
   const auto set = law.support();
   if (law.event_shape().empty() && set.kind() == Constraint::Kind::kBinary)
     return at::arange(2, law.mean().options());
@@ -81,7 +90,8 @@ void check_value(const Site& site) {
 
 at::Tensor Site::log_prob() const {
   const auto* categorical = dynamic_cast<const Categorical*>(distribution.get());
-  if (!enumerated || categorical == nullptr) return distribution->log_prob(value);
+  if (!enumerated || points.defined() || categorical == nullptr)
+    return distribution->log_prob(value);
   // All of log p: a view, where looking each value up would copy it for every row.
   auto all = categorical->logits().movedim(-1, 0);
   while (all.dim() < value.dim()) all = all.unsqueeze(1);
@@ -132,9 +142,12 @@ std::vector<int64_t> Trace::enumerated_sizes() const {
 at::Tensor Trace::enumerate(Site&& site) {
   if (site.hidden)
     throw SiteError("Trace: site '" + site.name + "' is enumerated and hidden; expected one");
+  const auto support = support_of(site);
   std::vector<int64_t> shape(1 + enumerated_sizes().size() + batch_shape().size(), 1);
-  shape[0] = -1;
-  auto value = site.value = support_of(site).view(shape);
+  shape[0] = support.size(0);
+  const auto event = support.sizes().slice(1);
+  shape.insert(shape.end(), event.begin(), event.end());
+  auto value = site.value = support.view(shape);
   sites_.push_back(std::move(site));
   return value;
 }

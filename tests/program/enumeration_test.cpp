@@ -120,6 +120,20 @@ TEST(Posterior, IsTheSumOverAllValues) {
   EXPECT_NEAR(found.weights[2].sum().item<double>(), 5, 1e-12);
 }
 
+TEST(LogJoint, IsEveryCombinationInTheSitesOrder) {
+  const auto batch = rows_of(5);
+  const auto trace = enumerated(chain, batch);
+  const auto found = elbo::log_joint(trace);
+  ASSERT_EQ(found.sizes(), at::IntArrayRef({12, 5}));
+  for (int k = 0; k < 3; ++k)
+    for (int j = 0; j < 2; ++j)
+      for (int s = 0; s < 2; ++s)
+        EXPECT_NEAR(found[4 * k + 2 * j + s][3].item<double>(), log_joint(batch, 3, k, j, s),
+                    1e-12);
+  EXPECT_TRUE(at::allclose(found.logsumexp(0), log_marginal(trace)[0], 1e-12, 1e-12));
+  EXPECT_THROW((void)elbo::log_joint(Trace::run(chain, batch, Noise(1))), SiteError);
+}
+
 TEST(LogMarginal, HasFishersGradient) {
   const auto batch = rows_of(20);
   const auto means = kMeans.clone().set_requires_grad(true);

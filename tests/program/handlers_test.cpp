@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "elbo/distributions.h"
 
 namespace elbo {
@@ -103,6 +105,36 @@ TEST(Uncondition, ActsBeforeWhatIsAroundIt) {
   EXPECT_TRUE(outer.at("x").value.equal(value));
   EXPECT_TRUE(
       run(uncondition(condition(chain, {{"z", value}})), 1).at("z").value.ne(9).all().item<bool>());
+}
+
+TEST(OnGrid, GivesALatentSiteAllPointsAtOnce) {
+  const auto points = at::tensor({-1.0, 0.0, 0.5}, kDouble);
+  const Trace trace = run(on_grid(block(chain, [](const Site& s) { return s.name == "x"; }),
+                                  {{"z", points}, {"y", points}, {"x", points}}),
+                          1, 1);
+  EXPECT_TRUE(trace.at("z").enumerated);
+  EXPECT_TRUE(trace.at("z").value.equal(points.view({3, 1, 1})));
+  EXPECT_EQ(trace.at("y").value.sizes(), at::IntArrayRef({3, 1, 1, 1}));
+  // log N(y; z, 1) of every pair
+  EXPECT_EQ(trace.at("y").log_prob().sizes(), at::IntArrayRef({3, 3, 1, 4}));
+  EXPECT_NEAR(trace.at("y").log_prob()[2][0][0][3].item<double>(),
+              -0.5 * std::log(2 * M_PI) - 0.5 * 1.5 * 1.5, 1e-12);
+  // Neither what is observed, nor points of another event.
+  const auto given = condition(chain, {{"z", at::zeros({4}, kDouble)}});
+  EXPECT_FALSE(run(on_grid(given, {{"z", points}}), 1).at("z").enumerated);
+  EXPECT_THROW(run(on_grid(chain, {{"z", points.view({3, 1})}}), 1), ShapeError);
+}
+
+TEST(OnGrid, OverVectors) {
+  const auto plane = at::cartesian_prod({at::arange(3, kDouble), at::arange(2, kDouble)});
+  const auto program = [](Trace& trace, const Batch& batch) {
+    const auto plate = trace.plate("rows", batch.rows, batch.total);
+    const auto z = trace.sample("z", Normal::standard({2}, kDouble).to_event(1));
+    trace.observe("x", Normal(z, at::ones({}, kDouble)).to_event(1), at::zeros({4, 2}, kDouble));
+  };
+  const Trace trace = run(on_grid(program, {{"z", plane}}), 1, 1);
+  EXPECT_EQ(trace.at("z").value.sizes(), at::IntArrayRef({6, 1, 1, 2}));
+  EXPECT_EQ(trace.at("x").log_prob().sizes(), at::IntArrayRef({6, 1, 4}));
 }
 
 TEST(Block, RunsButDoesNotRecord) {

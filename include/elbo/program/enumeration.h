@@ -20,6 +20,12 @@ namespace elbo {
 /// each other.
 [[nodiscard]] at::Tensor log_marginal(const Trace& trace);
 
+/// log p(x, z) of every combination of the enumerated sites' values: [cells, particles * plates],
+/// in the order in which they ran, the last one's values next to each other. All of it exists: for
+/// a few sites of few values.
+/// **Throws** as `log_marginal`; SiteError for a latent site that was drawn.
+[[nodiscard]] at::Tensor log_joint(const Trace& trace);
+
 /// What the E step of EM finds (TT: algorithm 1, step 1).
 struct Posterior {
   at::Tensor log_marginal;  ///< [particles, plates...]

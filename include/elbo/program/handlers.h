@@ -24,6 +24,10 @@ namespace elbo {
 /// own; see `posterior` and `log_marginal` for the sums over them.
 [[nodiscard]] Program enumerate(Program program);
 
+/// Latent sites named in `points` take all of these [K, event] at once, as `enumerate` does: a grid
+/// over a continuous variable, whose density then stands for its cells' (see `log_joint`).
+[[nodiscard]] Program on_grid(Program program, std::map<std::string, at::Tensor> points);
+
 /// Sites for which `hide` holds run but are not recorded.
 [[nodiscard]] Program block(Program program, std::function<bool(const Site&)> hide);
 

@@ -27,17 +27,17 @@ struct Site {
   bool observed = false;
   bool hidden = false;    ///< executed but not recorded (`block`)
   bool in_plate = false;  ///< false for global sites (weights: FVB)
-  /// Latent and not drawn: `value` is its whole support, along a dimension of its own in front of
-  /// the others (`enumerate`).
+  /// Latent and not drawn: `value` is its whole support, or the points given, along a dimension of
+  /// its own in front of the others (`enumerate`, `on_grid`).
   bool enumerated = false;
+  at::Tensor points{};  ///< [K, event], of an enumerated site; undefined: its law's support
 
   /// log density, event-summed and nothing else: [enumerated..., particles, plates...] in nats.
   [[nodiscard]] at::Tensor log_prob() const;
 };
 
-/// Changes a site before it draws: may set `value`, `observed` or `hidden`. A site left without a
-/// value draws one.
-/// Changes a site before it draws: may set `value`, `observed`, `hidden` or `enumerated`.
+/// Changes a site before it draws: may set `value`, `observed`, `hidden`, `enumerated` or `points`.
+/// A site left without a value draws one.
 class Handler {
  public:
   virtual ~Handler() = default;
