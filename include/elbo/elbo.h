@@ -26,6 +26,7 @@
 #include "elbo/inference/diagnostics.h"
 #include "elbo/inference/dual_averaging.h"
 #include "elbo/inference/em.h"
+#include "elbo/inference/free_form.h"
 #include "elbo/inference/hmc.h"
 #include "elbo/inference/hmc_sampler.h"
 #include "elbo/inference/latent_density.h"
