@@ -8,6 +8,7 @@
 #include "elbo/distributions/categorical.h"
 #include "elbo/distributions/cauchy.h"
 #include "elbo/distributions/chi2.h"
+#include "elbo/distributions/conjugate.h"
 #include "elbo/distributions/constraint.h"
 #include "elbo/distributions/continuous_bernoulli.h"
 #include "elbo/distributions/dirichlet.h"

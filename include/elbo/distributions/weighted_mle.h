@@ -61,8 +61,8 @@ class WeightedMle {
   /// `previous` stays.
   /// **Throws** NumericError, naming the component, where the likelihood has no maximum (a variance
   /// of 0 without a floor), a statistic is not finite, or there is neither weight nor `previous`.
-  [[nodiscard]] std::vector<at::Tensor> fit(const at::Tensor& statistics,
-                                            const std::vector<at::Tensor>& previous = {}) const;
+  [[nodiscard]] virtual std::vector<at::Tensor> fit(
+      const at::Tensor& statistics, const std::vector<at::Tensor>& previous = {}) const;
 
   /// The law with these parameters, of any batch in place of [K]; values are not checked.
   [[nodiscard]] virtual DistributionPtr law(const std::vector<at::Tensor>& parameters) const = 0;
