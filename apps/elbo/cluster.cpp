@@ -38,11 +38,13 @@ Clustering assign(const Mixture& mixture, const data::BatchSource& source, uint6
   ProgressBar bar;
   std::vector<at::Tensor> labels, responsibilities, log_densities;
   for (int64_t first = 0; first < source.rows(); first += kChunk) {
-    const auto found = em.responsibilities(
-        source.range(first, std::min(kChunk, source.rows() - first), evaluation_noise(seed)));
+    const auto batch =
+        source.range(first, std::min(kChunk, source.rows() - first), evaluation_noise(seed));
+    const auto found = em.responsibilities(batch);
     labels.push_back(found.weights.argmax(0));
     if (keep_all) responsibilities.push_back(found.weights.t());
-    log_densities.push_back(found.log_likelihood);
+    log_densities.push_back(mixture.is_bayesian() ? mixture.log_likelihood(batch["x"])
+                                                  : found.log_likelihood);
     bar.update(first, source.rows(), "rows");
   }
   bar.clear();

@@ -125,7 +125,12 @@ void print_notes(const Method& method, const EvidenceSummary& found) {
 
 /// What the estimators of log p(x) do not know.
 void check_estimator(const std::string& estimator, const LoadedRun& run, const Rows& rows) {
-  if (dynamic_cast<const Mixture*>(run.model.get()) != nullptr && estimator != "importance")
+  const auto* mixture = dynamic_cast<const Mixture*>(run.model.get());
+  if (mixture != nullptr && mixture->is_bayesian())
+    throw ConfigError(fmt::format(
+        "--estimator {}: of --weights bayes the predictive density is exact; expected elbo",
+        estimator));
+  if (mixture != nullptr && estimator != "importance")
     throw ConfigError(
         fmt::format("--estimator {}: moves continuous latent variables, and a "
                     "mixture's is discrete; expected elbo, which is exact here",

@@ -176,8 +176,9 @@ double Em::iterate(const RowStream& rows) {
   {
     const at::NoGradGuard no_grad;
     const auto sums = over_chunks(rows, [&](const Batch& b, Sums& s) { expect(b, {}, s); });
+    log_likelihood =
+        sums.log_likelihood / static_cast<double>(rows.total) + beside_rows(rows.total);
     maximise(sums.statistics);
-    log_likelihood = sums.log_likelihood / static_cast<double>(rows.total);
   }
   if (!options_.by_gradient.empty()) climb(rows);
   return log_likelihood;
@@ -195,7 +196,11 @@ double Em::log_likelihood(const RowStream& rows) const {
   const auto sums = over_chunks(rows, [&](const Batch& b, Sums& s) {
     s.log_likelihood = sum_of_rows(log_marginal(run(b)), b);
   });
-  return sums.log_likelihood / static_cast<double>(rows.total);
+  return sums.log_likelihood / static_cast<double>(rows.total) + beside_rows(rows.total);
+}
+
+double Em::beside_rows(int64_t total) const {
+  return options_.beside_rows ? options_.beside_rows(total) : 0;
 }
 
 void Em::climb(const RowStream& rows) {
@@ -266,11 +271,15 @@ StepResult Em::step(const Batch& batch, const Noise&) {
                                     : family.merge(family.scale(moving_[i], 1 - rate),
                                                    family.scale(fresh, rate)));
   }
-  maximise(moved);
+  StepResult result;
+  result.elbo = result.reconstruction =
+      sums.log_likelihood / static_cast<double>(sums.rows) + beside_rows(batch.total);
+  std::vector<at::Tensor> of_all;  // a prior counts beside N rows, not beside one
+  for (size_t i = 0; i < m_steps_.size(); ++i)
+    of_all.push_back(m_steps_[i].family->scale(moved[i], static_cast<double>(batch.total)));
+  maximise(of_all);
   moving_ = std::move(moved);
   count_.add_(1);
-  StepResult result;
-  result.elbo = result.reconstruction = sums.log_likelihood / static_cast<double>(sums.rows);
   return result;
 }
 

@@ -171,6 +171,7 @@ MixtureFit fit_mixture(Em& em, const RowStream& rows, int64_t components, const 
   best.log_likelihood = -std::numeric_limits<double>::infinity();
   std::optional<Snapshot> kept;
   bool go_on = true;
+  const bool repairs = options.repair_empty && !em.options().beside_rows;
   for (int64_t restart = 0; restart < options.restarts && go_on; ++restart) {
     start_mixture(em, rows, components, noise.site("restart").step(static_cast<uint64_t>(restart)),
                   options);
@@ -185,7 +186,7 @@ MixtureFit fit_mixture(Em& em, const RowStream& rows, int64_t components, const 
       go_on = !progress || progress(restart, fit.iterations, before);
       if (first || gain > options.tolerance) continue;
       double now = em.log_likelihood(rows);
-      const int64_t repaired = options.repair_empty ? repair(em, rows, components, &now) : 0;
+      const int64_t repaired = repairs ? repair(em, rows, components, &now) : 0;
       fit.repairs += repaired;
       fit.converged = repaired == 0;
     }

@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "elbo/distributions/categorical.h"
+#include "elbo/distributions/conjugate.h"
 #include "elbo/distributions/one_hot_categorical.h"
 #include "elbo/program/enumeration.h"
 #include "elbo/program/handlers.h"
@@ -44,26 +45,48 @@ const std::string& law_of(const std::string& word) {
                        [&](const std::string& law) { return word_of(law) == word; });
 }
 
+/// Whether normal columns have a covariance matrix.
+bool has_matrix(const MixtureConfig& c) {
+  return c.covariance == Covariance::kFull || c.covariance == Covariance::kTied;
+}
+
 std::shared_ptr<const WeightedMle> family_of(const std::string& word, int64_t columns,
-                                             const MixtureConfig& c) {
+                                             const MixtureConfig& c, const ConjugatePrior& prior) {
   WeightedMleOptions options{.event_shape = {columns},
                              .num_categories = c.categories,
                              .variance_floor = c.covariance_floor,
                              .probability_floor = kProbabilityFloor,
                              .mean_floor = kMeanFloor,
                              .max_concentration = kMaxConcentration};
-  if (word != "normal") return weighted_mle(law_of(word), options);
-  const bool whole = c.covariance == Covariance::kFull || c.covariance == Covariance::kTied;
+  const auto made = [&](const std::string& law) -> std::shared_ptr<const WeightedMle> {
+    if (c.bayesian) return conjugate_family(law, options, prior);
+    return weighted_mle(law, options);
+  };
+  if (word != "normal") return made(law_of(word));
+  const bool whole = has_matrix(c);
   if (c.covariance == Covariance::kTied) options.shared_scale = SharedScale::kComponents;
   if (c.covariance == Covariance::kSpherical) options.shared_scale = SharedScale::kEvent;
-  return weighted_mle(whole ? "MultivariateNormal" : "Normal", options);
+  return made(whole ? "MultivariateNormal" : "Normal");
+}
+
+/// Its tensors are written by `set_prior`.
+ConjugatePrior prior_of(const std::string& word, int64_t columns, const MixtureConfig& c,
+                        const at::TensorOptions& type) {
+  ConjugatePrior prior{.mean_precision = c.mean_precision, .df = c.df};
+  if (!c.bayesian) return prior;
+  if (word == "normal") {
+    prior.loc = at::zeros({columns}, type);
+    prior.covariance = has_matrix(c) ? at::eye(columns, type) : at::ones({columns}, type);
+  }
+  if (word == "poisson") prior.loc = at::ones({columns}, type);
+  return prior;
 }
 
 }  // namespace
 
-std::vector<std::string> mixture_families() {
+std::vector<std::string> mixture_families(bool bayesian) {
   std::vector<std::string> words;
-  for (const auto& law : weighted_mle_laws()) {
+  for (const auto& law : bayesian ? conjugate_laws() : weighted_mle_laws()) {
     const bool over_vectors = law == "Dirichlet" || law == "Multinomial" || law == "Wishart" ||
                               law == "MultivariateNormal" || law == "OneHotCategorical";
     const bool with_count = law == "Binomial" || law == "NegativeBinomial";
@@ -77,11 +100,14 @@ void MixtureConfig::validate() const {
   if (components < 1) throw ConfigError(fmt::format("components = {}; expected >= 1", components));
   if (!(covariance_floor > 0))
     throw ConfigError(fmt::format("covariance-floor = {}; expected > 0", covariance_floor));
-  const auto known = mixture_families();
+  const auto known = mixture_families(bayesian);
   for (const auto& word : families)
     if (std::find(known.begin(), known.end(), word) == known.end())
-      throw ConfigError(
-          fmt::format("family = '{}'; expected one of {}", word, fmt::join(known, ", ")));
+      throw ConfigError(fmt::format("family = '{}'; expected one of {}{}", word,
+                                    fmt::join(known, ", "),
+                                    bayesian ? ", those with a conjugate prior" : ""));
+  if (!(concentration >= 0))
+    throw ConfigError(fmt::format("concentration = {}; expected >= 0", concentration));
   if (families.size() != 1 && static_cast<int64_t>(families.size()) != data_dim)
     throw ConfigError(
         fmt::format("family names {} columns; expected 1 or {}", families.size(), data_dim));
@@ -99,7 +125,11 @@ nlohmann::json MixtureConfig::to_json() const {
           {"families", families},
           {"covariance", name->first},
           {"categories", categories},
-          {"covariance_floor", covariance_floor}};
+          {"covariance_floor", covariance_floor},
+          {"weights", bayesian ? "bayes" : "point"},
+          {"concentration", concentration},
+          {"mean_precision", mean_precision},
+          {"df", df}};
 }
 
 MixtureConfig MixtureConfig::from_json(const nlohmann::json& config) {
@@ -110,6 +140,10 @@ MixtureConfig MixtureConfig::from_json(const nlohmann::json& config) {
     out.families = config.at("families").get<std::vector<std::string>>();
     out.categories = config.at("categories").get<int64_t>();
     out.covariance_floor = config.at("covariance_floor").get<double>();
+    out.bayesian = config.value("weights", "point") == "bayes";
+    out.concentration = config.value("concentration", out.concentration);
+    out.mean_precision = config.value("mean_precision", out.mean_precision);
+    out.df = config.value("df", out.df);
     const auto word = config.at("covariance").get<std::string>();
     const auto found = std::find_if(kCovariances.begin(), kCovariances.end(),
                                     [&](auto& row) { return word == row.first; });
@@ -131,11 +165,15 @@ struct Mixture::Group {
   std::shared_ptr<const WeightedMle> family;
   std::vector<at::Tensor> parameters;  ///< each [K, ...]
   std::string word;
+  ConjugatePrior prior;  ///< of a Bayesian mixture
 
-  [[nodiscard]] DistributionPtr law(const at::Tensor& k) const {
+  [[nodiscard]] const ConjugateFamily& conjugate() const {
+    return dynamic_cast<const ConjugateFamily&>(*family);
+  }
+  [[nodiscard]] DistributionPtr law(const at::Tensor& k, bool predictive) const {
     std::vector<at::Tensor> chosen;
     for (const auto& p : parameters) chosen.push_back(p.index({k}));
-    return family->law(chosen);
+    return predictive ? conjugate().predictive(chosen) : family->law(chosen);
   }
   [[nodiscard]] at::Tensor of(const at::Tensor& x) const {
     return columns.defined() ? x.index_select(1, columns) : x;
@@ -148,13 +186,14 @@ Mixture::Mixture(MixtureConfig config, const at::TensorOptions& options)
   if (options.dtype() != at::kDouble)
     throw ConfigError("mixture: precision; expected float64, which EM's likelihood needs");
   const int64_t k = config_.components, dim = config_.data_dim;
+  if (config_.concentration == 0) config_.concentration = 1 / static_cast<double>(k);
   weights_ = at::full({k}, 1 / static_cast<double>(k), options);
   std::vector<Group> groups;
   const auto family_at = [&](int64_t column) -> const std::string& {
     return config_.families.size() == 1 ? config_.families[0]
                                         : config_.families[static_cast<size_t>(column)];
   };
-  for (const auto& word : mixture_families()) {
+  for (const auto& word : mixture_families(config_.bayesian)) {
     std::vector<int64_t> columns;
     for (int64_t j = 0; j < dim; ++j)
       if (family_at(j) == word) columns.push_back(j);
@@ -162,9 +201,11 @@ Mixture::Mixture(MixtureConfig config, const at::TensorOptions& options)
     const auto width = static_cast<int64_t>(columns.size());
     Group group{.site = "x." + word,
                 .columns = at::tensor(columns, at::kLong).to(options.device()),
-                .family = family_of(word, width, config_),
+                .family = {},
                 .parameters = {},
-                .word = word};
+                .word = word,
+                .prior = prior_of(word, width, config_, options)};
+    group.family = family_of(word, width, config_, group.prior);
     if (width == dim) {
       group.site = "x";
       group.columns = at::Tensor();
@@ -172,6 +213,7 @@ Mixture::Mixture(MixtureConfig config, const at::TensorOptions& options)
     for (const auto& name : group.family->parameter_names()) {
       std::vector<int64_t> shape = {k, width};
       if (name == "scale_tril") shape.push_back(width);
+      if (name == "mean_precision" || (config_.bayesian && name == "df")) shape.pop_back();
       if (word == "categorical") shape.push_back(config_.categories);
       group.parameters.push_back(at::zeros(shape, options));
     }
@@ -182,13 +224,63 @@ Mixture::Mixture(MixtureConfig config, const at::TensorOptions& options)
 
 Mixture::~Mixture() = default;
 
-Program Mixture::model() const {
-  return [groups = groups_, weights = weights_](Trace& t, const Batch& b) {
+Program Mixture::model() const { return program(/*predictive=*/false); }
+
+Program Mixture::program(bool predictive) const {
+  const bool expected = config_.bayesian && !predictive;
+  return [groups = groups_, weights = weights_, expected, predictive](Trace& t, const Batch& b) {
     const auto data = t.plate("data", b.rows, b.total);
-    const auto k = t.sample("k", Categorical(weights, Validate::kNo));
-    for (const Group& g : *groups) t.observe(g.site, *g.law(k), g.of(b["x"]));
+    const auto law = expected ? Categorical::from_logits(expected_log_weights(weights, *groups))
+                              : Categorical(weights, Validate::kNo);
+    const auto k = t.sample("k", law);
+    for (const Group& g : *groups) t.observe(g.site, *g.law(k, predictive), g.of(b["x"]));
   };
 }
+
+at::Tensor Mixture::expected_log_weights(const at::Tensor& concentration,
+                                         const std::vector<Group>& groups) {
+  auto out = at::digamma(concentration) - at::digamma(concentration.sum());
+  for (const Group& g : groups) out = out + g.conjugate().log_gap(g.parameters);
+  return out;
+}
+
+double Mixture::beside_rows(int64_t total) const {
+  const at::NoGradGuard no_grad;
+  const auto prior = m_steps().front();
+  auto kl = dynamic_cast<const ConjugateFamily&>(*prior.family).kl({weights_});
+  for (const Group& g : *groups_) kl = kl + g.conjugate().kl(g.parameters);
+  const auto mass = expected_log_weights(weights_, *groups_).logsumexp(0);
+  return mass.item<double>() - kl.item<double>() / static_cast<double>(total);
+}
+
+void Mixture::set_prior(const at::Tensor& mean, const at::Tensor& covariance) {
+  const at::NoGradGuard no_grad;
+  const int64_t dim = config_.data_dim;
+  if (mean.sizes() != at::IntArrayRef({dim}) || covariance.sizes() != at::IntArrayRef({dim, dim}))
+    throw ShapeError(fmt::format(
+        "Mixture::set_prior: mean [{}], covariance [{}]; expected [{}], [{}, {}]",
+        fmt::join(mean.sizes(), ", "), fmt::join(covariance.sizes(), ", "), dim, dim, dim));
+  for (const Group& g : *groups_) {
+    auto loc = g.prior.loc, spread = g.prior.covariance;
+    if (!loc.defined()) continue;
+    const auto own = g.columns.defined() ? mean.index_select(0, g.columns) : mean;
+    loc.copy_(g.word == "poisson" ? own.clamp_min(kMeanFloor) : own);
+    if (!spread.defined()) continue;
+    const auto block = g.columns.defined()
+                           ? covariance.index_select(0, g.columns).index_select(1, g.columns)
+                           : covariance;
+    if (!has_matrix(config_)) {
+      spread.copy_(block.diagonal().clamp_min(config_.covariance_floor));
+      continue;
+    }
+    const auto [values, vectors] = at::linalg_eigh(block);
+    const bool low = values.min().item<double>() < config_.covariance_floor;
+    spread.copy_(low ? (vectors * values.clamp_min(config_.covariance_floor)).matmul(vectors.t())
+                     : block);
+  }
+}
+
+at::Tensor Mixture::expected_rows() const { return weights_ - config_.concentration; }
 
 Program Mixture::guide() const {
   return [this](Trace& t, const Batch& b) {
@@ -198,18 +290,26 @@ Program Mixture::guide() const {
 }
 
 std::vector<std::pair<std::string, NamedParameters>> Mixture::parameters() const {
-  NamedParameters theta = {{"weights", weights_}};
+  NamedParameters theta = {{config_.bayesian ? "concentration" : "weights", weights_}};
   for (const Group& g : *groups_) {
     const auto names = g.family->parameter_names();
     for (size_t i = 0; i < names.size(); ++i)
       theta.emplace_back(g.word + "." + names[i], g.parameters[i]);
+    if (g.prior.loc.defined()) theta.emplace_back(g.word + ".prior.loc", g.prior.loc);
+    if (g.prior.covariance.defined())
+      theta.emplace_back(g.word + ".prior.covariance", g.prior.covariance);
   }
   return {{"theta", theta}, {"phi", {}}};
 }
 
 std::vector<MStep> Mixture::m_steps() const {
-  std::vector<MStep> out = {
-      {"k", weighted_mle("Categorical", {.num_categories = config_.components}), {weights_}}};
+  const WeightedMleOptions options{.num_categories = config_.components};
+  std::shared_ptr<const WeightedMle> of_weights;
+  if (config_.bayesian)
+    of_weights = conjugate_family("Categorical", options, {.concentration = config_.concentration});
+  else
+    of_weights = weighted_mle("Categorical", options);
+  std::vector<MStep> out = {{"k", of_weights, {weights_}}};
   for (const Group& g : *groups_) out.push_back({g.site, g.family, g.parameters});
   return out;
 }
@@ -234,14 +334,14 @@ Independent Mixture::decode(const at::Tensor& z) const {
   if (groups_->size() > 1)
     throw UnsupportedError(
         "mixture: p(x | k) of columns of several families is no single law; expected one family");
-  const auto law = groups_->front().law(z.argmax(-1));
+  const auto law = groups_->front().law(z.argmax(-1), config_.bayesian);
   if (const auto* independent = dynamic_cast<const Independent*>(law.get())) return *independent;
   return Independent(law, 0);
 }
 
 at::Tensor Mixture::log_likelihood(const at::Tensor& x) const {
   const at::NoGradGuard no_grad;
-  return log_marginal(Trace::run(enumerate(model()), of_rows(x), Noise(0)))[0];
+  return log_marginal(Trace::run(enumerate(program(config_.bayesian)), of_rows(x), Noise(0)))[0];
 }
 
 at::Tensor Mixture::sample_prior(int64_t count, const Noise& noise) const {
@@ -256,7 +356,7 @@ int64_t Mixture::degrees_of_freedom() const {
     if (g.word == "categorical")
       free += k * d * (config_.categories - 1);
     else if (g.word != "normal")
-      free += k * d * static_cast<int64_t>(g.parameters.size());
+      free += k * d * static_cast<int64_t>(config_.bayesian ? 1 : g.parameters.size());
     else if (config_.covariance == Covariance::kFull)
       free += k * (d + d * (d + 1) / 2);
     else if (config_.covariance == Covariance::kTied)

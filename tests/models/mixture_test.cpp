@@ -9,6 +9,8 @@
 
 #include "elbo/distributions.h"
 #include "elbo/inference/mixture_fit.h"
+#include "elbo/program/enumeration.h"
+#include "elbo/program/handlers.h"
 
 namespace elbo {
 namespace {
@@ -151,6 +153,286 @@ TEST(Mixture, SaysWhatIsWrong) {
         std::string(e.what()).rfind("column 2 holds 0.5; expected values of a poisson law", 0), 0u)
         << e.what();
   }
+}
+
+// ---- Variational Bayes
+
+struct Bayesian {
+  explicit Bayesian(MixtureConfig config, EmOptions options = {})
+      : mixture(
+            [&] {
+              config.bayesian = true;
+              return config;
+            }(),
+            kDouble),
+        em(mixture.model(), mixture.m_steps(), [&] {
+          options.beside_rows = [this](int64_t total) { return mixture.beside_rows(total); };
+          return options;
+        }()) {}
+  Mixture mixture;
+  Em em;
+};
+
+void set_prior_of(Mixture& mixture, const at::Tensor& x) {
+  const auto centred = x - x.mean(0);
+  mixture.set_prior(x.mean(0), centred.t().matmul(centred) / static_cast<double>(x.size(0)));
+}
+
+at::Tensor assignment(const at::Tensor& labels, int64_t components) {
+  return at::one_hot(labels, components).t().to(at::kDouble);
+}
+
+TEST(BayesianMixture, FollowsScikitLearnFromTheSameAssignment) {
+  std::ifstream file(ELBO_SOURCE_DIR "/tests/models/fixtures/bayesian_gmm.json");
+  const auto fixture = nlohmann::json::parse(file);
+  const std::vector<std::pair<std::string, Covariance>> kinds = {
+      {"full", Covariance::kFull},
+      {"diagonal", Covariance::kDiagonal},
+      {"spherical", Covariance::kSpherical}};
+  for (const auto& [name, covariance] : kinds) {
+    const auto& truth = fixture[name];
+    const auto x = matrix(truth["x"]);
+    const int64_t d = x.size(1), n = x.size(0);
+    Bayesian b({.data_dim = d,
+                .components = 5,
+                .covariance = covariance,
+                .concentration = fixture["concentration"],
+                .mean_precision = fixture["mean_precision"],
+                .df = truth["df"]},
+               {.chunk_rows = 40});
+    b.mixture.set_prior(
+        at::tensor(truth["prior_loc"].get<std::vector<double>>(), kDouble),
+        at::tensor(truth["prior_covariance"].get<std::vector<double>>(), kDouble).view({d, d}));
+    const auto labels = at::tensor(truth["labels"].get<std::vector<int64_t>>(), at::kLong);
+    const auto rows = stream_of(x);
+    b.em.start(rows, [&](const Batch& chunk) {
+      return assignment(labels.index_select(0, chunk.rows), 5);
+    });
+    const auto bounds = truth["bounds"].get<std::vector<double>>();
+    double first = 0;
+    for (size_t i = 0; i < bounds.size(); ++i) {
+      if (truth["states"].contains(std::to_string(i))) {
+        const auto& state = truth["states"][std::to_string(i)];
+        const auto numbers = [&](const char* key) {
+          return at::tensor(state[key].get<std::vector<double>>(), kDouble);
+        };
+        const auto close = [&](const at::Tensor& found, const at::Tensor& expected) {
+          EXPECT_TRUE(at::allclose(found, expected, 1e-9, 1e-9)) << name << ", iteration " << i;
+        };
+        const auto p = [&](const char* key) { return parameter(b.mixture, key); };
+        close(p("concentration"), numbers("concentration"));
+        close(p("normal.loc"), matrix(state["loc"]));
+        close(p("normal.mean_precision"), numbers("mean_precision"));
+        close(p("normal.df"), numbers("df"));
+        const auto root = covariance == Covariance::kFull ? p("normal.scale_tril")
+                                                          : p("normal.scale").unsqueeze(2);
+        close(root.matmul(root.transpose(1, 2)).flatten(1), matrix(state["covariance"]));
+      }
+      // scikit-learn's bound, but for a constant, is that after the M step of q(k) before it.
+      const auto q = b.em.responsibilities(rows.range(0, n)).weights;
+      b.em.iterate(rows);
+      const auto joint =
+          log_joint(Trace::run(enumerate(b.mixture.model()), rows.range(0, n), Noise(0)));
+      const double bound = (q * joint - at::xlogy(q, q)).sum().item<double>() +
+                           static_cast<double>(n) * b.mixture.beside_rows(n);
+      if (i == 0) first = bound - bounds[0];
+      EXPECT_NEAR(bound - first, bounds[i], 1e-8 * std::abs(bounds[i])) << name << ", " << i;
+    }
+  }
+}
+
+const std::vector<MixtureConfig> kBayesianKinds = {{.covariance = Covariance::kFull},
+                                                   {.covariance = Covariance::kTied},
+                                                   {.covariance = Covariance::kDiagonal},
+                                                   {.covariance = Covariance::kSpherical},
+                                                   {.families = {"bernoulli"}},
+                                                   {.families = {"poisson"}},
+                                                   {.families = {"categorical"}, .categories = 4},
+                                                   {.families = {"normal", "poisson", "normal"}}};
+
+at::Tensor rows_for(const MixtureConfig& c, int64_t n, uint64_t seed) {
+  const auto k = at::arange(n, at::kLong).remainder(2).to(at::kDouble).unsqueeze(1);
+  const auto x = 3 * k + Noise(seed).normal({n, 3}, kDouble);
+  if (c.families[0] == "bernoulli") return x.gt(1).to(at::kDouble);
+  if (c.families[0] == "poisson") return x.abs().floor();
+  if (c.families[0] == "categorical") return x.abs().floor().clamp_max(3);
+  if (c.families.size() == 3)
+    return at::stack({x.select(1, 0), x.select(1, 1).abs().floor(), x.select(1, 2)}, 1);
+  return x;
+}
+
+// From assignments at random, with more components than are needed.
+TEST(BayesianMixture, TheBoundNeverDecreases) {
+  double largest_fall = 0;
+  for (uint64_t seed = 0; seed < 10; ++seed)
+    for (auto config : kBayesianKinds) {
+      config.data_dim = 3;
+      config.components = 2 + static_cast<int64_t>(seed % 5);
+      config.concentration = seed % 2 == 0 ? 0 : 3;
+      const auto x = rows_for(config, 40, seed);
+      Bayesian b(config);
+      set_prior_of(b.mixture, x);
+      const auto labels = (static_cast<double>(config.components) *
+                           Noise(seed).site("labels").uniform({40}, kDouble))
+                              .to(at::kLong);
+      const auto rows = stream_of(x);
+      b.em.start(rows, [&](const Batch&) { return assignment(labels, config.components); });
+      double before = b.em.iterate(rows);
+      const double first = before;
+      for (int i = 0; i < 15; ++i) {
+        const double now = b.em.iterate(rows);
+        EXPECT_GE(now, before - 1e-12 * std::abs(before)) << b.mixture.config().dump();
+        largest_fall = std::max(largest_fall, before - now);
+        before = now;
+      }
+      EXPECT_GT(before, first + 1e-4) << "it has moved";
+      EXPECT_NEAR(b.mixture.expected_rows().sum().item<double>(), 40, 1e-9);
+    }
+  RecordProperty("largest_fall", std::to_string(largest_fall));
+}
+
+/// log p(x) of a few rows: the sum over all assignments of the evidence given each.
+double log_evidence(const Mixture& mixture, const at::Tensor& x, double concentration) {
+  const int64_t n = x.size(0), k = mixture.latent_dim();
+  int64_t assignments = 1;
+  for (int64_t i = 0; i < n; ++i) assignments *= k;
+  std::vector<double> terms;
+  for (int64_t code = 0; code < assignments; ++code) {
+    std::vector<int64_t> labels;
+    for (int64_t i = 0, rest = code; i < n; ++i, rest /= k) labels.push_back(rest % k);
+    const auto one_hot = assignment(at::tensor(labels, at::kLong), k);
+    const auto counts = one_hot.sum(1) + concentration;
+    const double all = concentration * static_cast<double>(k);
+    double term = (at::lgamma(counts).sum() - static_cast<double>(k) * std::lgamma(concentration))
+                      .item<double>() +
+                  std::lgamma(all) - std::lgamma(all + static_cast<double>(n));
+    const auto& family = dynamic_cast<const ConjugateFamily&>(*mixture.m_steps()[1].family);
+    const auto q = family.fit(family.statistics(x, one_hot));
+    std::vector<at::Tensor> by_row;
+    for (const auto& p : q) by_row.push_back(p.unsqueeze(1));
+    term += ((one_hot * (family.law(by_row)->log_prob(x) + family.log_gap(by_row))).sum() -
+             family.kl(q))
+                .item<double>();
+    terms.push_back(term);
+  }
+  return at::tensor(terms, kDouble).logsumexp(0).item<double>();
+}
+
+TEST(BayesianMixture, TheBoundIsOneOnTheEvidence) {
+  for (auto config : kBayesianKinds) {
+    if (config.families.size() > 1) continue;
+    config.data_dim = 3;
+    config.components = 2;
+    config.concentration = 0.8;
+    const auto x = rows_for(config, 8, 5);
+    Bayesian b(config);
+    set_prior_of(b.mixture, x);
+    const auto rows = stream_of(x);
+    b.em.start(rows,
+               [&](const Batch&) { return assignment(at::arange(8, at::kLong).remainder(2), 2); });
+    for (int i = 0; i < 100; ++i) b.em.iterate(rows);
+    const double bound = 8 * b.em.log_likelihood(rows);
+    const double evidence = log_evidence(b.mixture, x, 0.8);
+    EXPECT_LT(bound, evidence) << b.mixture.config().dump();
+    EXPECT_GT(bound, evidence - 2.5) << b.mixture.config().dump();  // half of it: labels may swap
+  }
+}
+
+TEST(BayesianMixture, EmptiesComponentsItDoesNotNeed) {
+  const auto centres = at::tensor({0., 0., 9., 0., 0., 9.}, kDouble).view({3, 2});
+  const auto x = centres.index_select(0, at::arange(300, at::kLong).remainder(3)) +
+                 Noise(2).normal({300, 2}, kDouble);
+  for (const double concentration : {0.001, 1000.0}) {
+    Bayesian b({.data_dim = 2, .components = 8, .concentration = concentration});
+    set_prior_of(b.mixture, x);
+    const auto fit =
+        fit_mixture(b.em, stream_of(x), 8, Noise(0), {.max_iterations = 1000, .tolerance = 1e-9});
+    EXPECT_EQ(fit.repairs, 0);
+    const auto used = b.mixture.expected_rows().ge(1).sum().item<int64_t>();
+    if (concentration < 1)
+      EXPECT_EQ(used, 3) << b.mixture.expected_rows();
+    else
+      EXPECT_EQ(used, 8) << "the prior wants them all: " << b.mixture.expected_rows();
+    EXPECT_NEAR(fit.log_likelihood, b.em.log_likelihood(stream_of(x)), 1e-12);
+  }
+  // Maximum likelihood keeps all eight.
+  const Mixture point({.data_dim = 2, .components = 8}, kDouble);
+  Em em(point.model(), point.m_steps());
+  (void)fit_mixture(em, stream_of(x), 8, Noise(0));
+  EXPECT_GT((parameter(point, "weights") * 300).min().item<double>(), 1);
+}
+
+TEST(BayesianMixture, PredictsWithWhatItDoesNotKnow) {
+  auto config = kBayesianKinds[2];
+  config.data_dim = 1;
+  config.components = 2;
+  const auto x = rows_for(config, 12, 3).narrow(1, 0, 1);
+  Bayesian b(config);
+  set_prior_of(b.mixture, x);
+  b.em.start(stream_of(x),
+             [&](const Batch&) { return assignment(at::arange(12, at::kLong).remainder(2), 2); });
+  for (int i = 0; i < 20; ++i) b.em.iterate(stream_of(x));
+  // A density: its integral is 1; and never below the bound of a row alone, by Jensen.
+  const auto grid = at::arange(-400, 400, 0.05, kDouble).unsqueeze(1);
+  const auto density = b.mixture.log_likelihood(grid);
+  EXPECT_NEAR(0.05 * density.exp().sum().item<double>(), 1, 2e-3);
+  const auto local = log_marginal(Trace::run(enumerate(b.mixture.model()),
+                                             stream_of(grid).range(0, grid.size(0)), Noise(0)))[0];
+  const double mass = b.mixture.beside_rows(int64_t{1} << 60);  // KL / N is gone
+  EXPECT_GT((density - (local + mass)).min().item<double>(), 0);
+  EXPECT_LT(mass, 0);
+  EXPECT_TRUE(
+      b.mixture.decode(at::eye(2, kDouble)).mean().equal(parameter(b.mixture, "normal.loc")));
+}
+
+// Stochastic variational inference: minibatches, each as if it were all rows.
+TEST(BayesianMixture, LearnsFromMinibatches) {
+  auto config = kBayesianKinds[0];
+  config.data_dim = 3;
+  config.components = 4;
+  const auto x = rows_for(config, 4000, 1);
+  Bayesian whole(config), stepwise(config);
+  const auto rows = stream_of(x);
+  for (Bayesian* b : {&whole, &stepwise}) {
+    set_prior_of(b->mixture, x);
+    b->em.start(rows, [](const Batch& chunk) {
+      return assignment(chunk.rows.remainder(7).remainder(4), 4);
+    });
+  }
+  const double before = whole.em.log_likelihood(rows);
+  for (int i = 0; i < 200; ++i) whole.em.iterate(rows);
+  for (int pass = 0; pass < 5; ++pass)
+    for (int64_t first = 0; first < 4000; first += 200)
+      (void)stepwise.em.step(rows.range(first, 200), Noise(0));
+  const double best = whole.em.log_likelihood(rows), found = stepwise.em.log_likelihood(rows);
+  EXPECT_GT(best - before, 0.1) << "the start is far from the end";
+  EXPECT_NEAR(found, best, 0.01);
+  EXPECT_NEAR(stepwise.mixture.expected_rows().sum().item<double>(), 4000, 1e-6);
+}
+
+TEST(BayesianMixture, IsBuiltAgainFromItsConfiguration) {
+  const Mixture first({.data_dim = 3,
+                       .components = 2,
+                       .families = {"poisson", "normal", "normal"},
+                       .bayesian = true},
+                      kDouble);
+  const auto second = make_model(first.config(), kDouble);
+  EXPECT_EQ(second->config(), first.config());
+  const auto a = named_parameters(first), b = named_parameters(*second);
+  ASSERT_EQ(a.size(), b.size());
+  for (size_t i = 0; i < a.size(); ++i) EXPECT_EQ(a[i].second.sizes(), b[i].second.sizes());
+  EXPECT_THROW(Mixture({.data_dim = 2, .families = {"gamma"}, .bayesian = true}, kDouble),
+               ConfigError);
+  EXPECT_THROW(Mixture({.data_dim = 2, .bayesian = true, .concentration = -1}, kDouble),
+               ConfigError);
+  EXPECT_THROW(Mixture({.data_dim = 2, .bayesian = true, .df = 0.5}, kDouble), ConfigError);
+  Mixture mixture({.data_dim = 2, .bayesian = true}, kDouble);
+  EXPECT_THROW(mixture.set_prior(at::zeros({3}, kDouble), at::eye(2, kDouble)), ShapeError);
+  // Columns that are multiples of each other: the prior stays proper.
+  mixture.set_prior(at::zeros({2}, kDouble), at::ones({2, 2}, kDouble));
+  EXPECT_EQ(std::get<1>(at::linalg_cholesky_ex(parameter(mixture, "normal.prior.covariance")))
+                .item<int64_t>(),
+            0);
 }
 
 }  // namespace

@@ -55,13 +55,20 @@ nlohmann::json mixture_config(const Settings& settings, const data::DataSet& set
   std::istringstream words(settings.word("family"));
   for (std::string word; std::getline(words, word, ',');) families.push_back(word);
   if (families.empty()) throw ConfigError("--family = ''; expected names with commas");
+  const auto& concentration = settings.word("concentration");
+  if (concentration != "auto" && settings.word("weights") != "bayes")
+    throw ConfigError("--concentration " + concentration +
+                      ": has no effect without --weights bayes");
   return {{"model", "mixture"},
           {"data_dim", columns_of(set)},
           {"components", settings.integer("components")},
           {"families", families},
           {"covariance", settings.word("covariance")},
           {"categories", categories_of(families, settings, set)},
-          {"covariance_floor", settings.real("covariance-floor")}};
+          {"covariance_floor", settings.real("covariance-floor")},
+          {"weights", settings.word("weights")},
+          {"concentration",
+           settings.word("concentration") == "auto" ? 0 : settings.real("concentration")}};
 }
 
 nlohmann::json ppca_config(const Settings& settings, const data::DataSet& set) {

@@ -16,7 +16,7 @@ namespace {
 using Kind = Setting::Kind;
 
 constexpr const char *kVae = "vae", *kMixture = "mixture", *kLatent = "vae | ppca | fa",
-                     *kEm = "em", *kGradient = "gradient";
+                     *kBayes = "vae | mixture", *kEm = "em", *kGradient = "gradient";
 
 template <class T>
 T parse_number(const Setting& setting, std::string_view text) {
@@ -104,8 +104,13 @@ const std::vector<Setting>& settings() {
        "auto | bernoulli | gaussian | gaussian-sigmoid | gaussian-unit", Kind::kWord, 0, kVae},
       {"encoder", "q(z|x); gaussian-tanh has its mean through tanh, gaussian-unit variance 1",
        "gaussian", "gaussian | gaussian-tanh | gaussian-unit", Kind::kWord, 0, kVae},
-      {"weights", "of the decoder: parameters, or latent variables with a posterior q(W)", "point",
-       "point | bayes", Kind::kWord, 0, kVae},
+      {"weights",
+       "of the decoder, or a mixture's parameters: numbers, or latent variables with a posterior",
+       "point", "point | bayes", Kind::kWord, 0, kBayes},
+      {"concentration",
+       "of --weights bayes, of the Dirichlet prior of a mixture's weights: the smaller, the fewer "
+       "components hold rows; auto: 1 / K",
+       "auto", "auto or a number > 0", Kind::kReal, 1e-300, kMixture},
       {"sigma-min", "smooth floor of a Gaussian likelihood's sigma", "0.001", "a number >= 0",
        Kind::kReal, 0, kVae},
       {"binarize", "of images: grey as stored, x > 1/2, or drawn anew at every visit", "none",

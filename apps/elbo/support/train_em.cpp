@@ -21,7 +21,7 @@ namespace {
 /// What a fit ended with.
 struct Fitted {
   double log_likelihood = 0;  ///< nats per datum
-  int64_t parameters = 0;     ///< free ones
+  int64_t parameters = 0;     ///< free ones; 0 where they are integrated out
   bool converged = false;
   std::vector<double> curve = {};    ///< the log likelihood after each iteration
   std::vector<double> seconds = {};  ///< since the fit began, of each
@@ -68,23 +68,6 @@ std::vector<double> after_each(std::vector<double> before, double last) {
   return before;
 }
 
-Fitted fit(const Mixture& mixture, const Settings& s, const RowStream& rows, News& news) {
-  Em em(mixture.model(), mixture.m_steps());
-  const MixtureFitOptions options{
-      .start = s.word("start") == "kmeans" ? MixtureStart::kKmeans : MixtureStart::kRandom,
-      .restarts = s.integer("restarts"),
-      .max_iterations = s.integer("iterations"),
-      .tolerance = s.real("tolerance")};
-  const auto noise = Noise(static_cast<uint64_t>(s.integer("seed"))).site("mixture");
-  const auto found = fit_mixture(em, rows, s.integer("components"), noise, options, std::ref(news));
-  return {.log_likelihood = found.log_likelihood,
-          .parameters = mixture.degrees_of_freedom(),
-          .converged = found.converged,
-          .curve = after_each(found.curve, found.log_likelihood),
-          .seconds = news.seconds(found.restart),
-          .more = {{"restart", found.restart + 1}, {"repairs", found.repairs}}};
-}
-
 /// The sample's mean and covariance in one pass, about the first rows' mean.
 std::pair<at::Tensor, at::Tensor> mean_and_covariance(const RowStream& rows) {
   constexpr int64_t kChunk = 2000;
@@ -101,6 +84,35 @@ std::pair<at::Tensor, at::Tensor> mean_and_covariance(const RowStream& rows) {
   }
   const auto mean = sum / static_cast<double>(rows.total);
   return {mean + around, products / static_cast<double>(rows.total) - mean.outer(mean)};
+}
+
+Fitted fit(Mixture& mixture, const Settings& s, const RowStream& rows, News& news) {
+  EmOptions em_options;
+  if (mixture.is_bayesian()) {
+    const auto [mean, covariance] = mean_and_covariance(rows);
+    const auto n = static_cast<double>(rows.total);
+    mixture.set_prior(mean, covariance * (n / std::max(1.0, n - 1)));
+    em_options.beside_rows = [&](int64_t total) { return mixture.beside_rows(total); };
+  }
+  Em em(mixture.model(), mixture.m_steps(), em_options);
+  const MixtureFitOptions options{
+      .start = s.word("start") == "kmeans" ? MixtureStart::kKmeans : MixtureStart::kRandom,
+      .restarts = s.integer("restarts"),
+      .max_iterations = s.integer("iterations"),
+      .tolerance = s.real("tolerance")};
+  const auto noise = Noise(static_cast<uint64_t>(s.integer("seed"))).site("mixture");
+  const auto found = fit_mixture(em, rows, s.integer("components"), noise, options, std::ref(news));
+  nlohmann::json more = {{"restart", found.restart + 1}};
+  if (mixture.is_bayesian())
+    more["components_in_use"] = mixture.expected_rows().ge(1).sum().item<int64_t>();
+  else
+    more["repairs"] = found.repairs;
+  return {.log_likelihood = found.log_likelihood,
+          .parameters = mixture.is_bayesian() ? 0 : mixture.degrees_of_freedom(),
+          .converged = found.converged,
+          .curve = after_each(found.curve, found.log_likelihood),
+          .seconds = news.seconds(found.restart),
+          .more = std::move(more)};
 }
 
 Fitted fit(Ppca& ppca, const Settings& s, const RowStream& rows, News& news) {
@@ -130,7 +142,7 @@ Fitted fit(Ppca& ppca, const Settings& s, const RowStream& rows, News& news) {
 }
 
 Fitted fit(const LoadedRun& run, const RowStream& rows, News& news) {
-  if (const auto* mixture = dynamic_cast<const Mixture*>(run.model.get()))
+  if (auto* mixture = dynamic_cast<Mixture*>(run.model.get()))
     return fit(*mixture, run.settings, rows, news);
   return fit(dynamic_cast<Ppca&>(*run.model), run.settings, rows, news);
 }
@@ -146,9 +158,11 @@ nlohmann::json last_line(const LoadedRun& run, const data::DataSet& set, int64_t
                          const Fitted& fitted, double seconds) {
   auto line = line_of(fitted.curve.size(), rows, seconds, fitted.log_likelihood);
   line.update(fitted.more);
-  line["free_parameters"] = fitted.parameters;
-  line["bic"] = bic(fitted.log_likelihood, fitted.parameters, rows);
-  line["aic"] = aic(fitted.log_likelihood, fitted.parameters, rows);
+  if (fitted.parameters > 0) {
+    line["free_parameters"] = fitted.parameters;
+    line["bic"] = bic(fitted.log_likelihood, fitted.parameters, rows);
+    line["aic"] = aic(fitted.log_likelihood, fitted.parameters, rows);
+  }
   line["converged"] = fitted.converged;
   if (set.test.rows() == 0) return line;
   const data::BatchSource test(set.test, set.scale,
@@ -184,10 +198,15 @@ void train_by_em(const LoadedRun& run, const data::DataSet& set, const data::Bat
     return;
   }
   const auto ended = fitted.converged ? "converged" : interrupted() ? "stopped" : "not converged";
-  fmt::print("log likelihood {:.4f} nats per datum, {} after {} iterations\n",
-             fitted.log_likelihood, ended, fitted.curve.size());
-  fmt::print("BIC {:.1f}, AIC {:.1f} with {} free parameters\n", last["bic"].get<double>(),
-             last["aic"].get<double>(), fitted.parameters);
+  fmt::print("{} {:.4f} nats per datum, {} after {} iterations\n",
+             fitted.parameters > 0 ? "log likelihood" : "bound", fitted.log_likelihood, ended,
+             fitted.curve.size());
+  if (fitted.parameters > 0)
+    fmt::print("BIC {:.1f}, AIC {:.1f} with {} free parameters\n", last["bic"].get<double>(),
+               last["aic"].get<double>(), fitted.parameters);
+  else
+    fmt::print("{} of {} components hold a row or more\n", last["components_in_use"].get<int64_t>(),
+               run.settings.integer("components"));
   if (last.contains("test_elbo"))
     fmt::print("test log likelihood {:.4f} nats per datum\n", last["test_elbo"].get<double>());
   fmt::print("wrote {}: open {} in a browser\n", run.directory.path().string(),

@@ -36,6 +36,10 @@ struct EmOptions {
   /// Parameters of the model without an M step in closed form: they climb the likelihood's gradient
   /// (generalised EM).
   NamedParameters by_gradient{};
+  /// Variational Bayes, with conjugate M steps (`ConjugateFamily`): what the bound of N rows has
+  /// beside the sum of their log p(x), in nats per datum, such as -KL(q || p) / N of the
+  /// parameters. It is added to every log likelihood below, which then are the bound.
+  std::function<double(int64_t total)> beside_rows{};
 
   void validate() const;
 };
@@ -67,10 +71,13 @@ class Em final : public Learner {
   };
   [[nodiscard]] Responsibilities responsibilities(const Batch& batch) const;
 
-  /// Stepwise EM (Cappé and Moulines 2009; Liang and Klein 2009): statistics are a moving average
-  /// over minibatches, and the M step follows each. `elbo` is the batch's log likelihood.
   [[nodiscard]] const std::vector<MStep>& m_steps() const { return m_steps_; }
+  [[nodiscard]] const EmOptions& options() const { return options_; }
 
+  /// Stepwise EM (Cappé and Moulines 2009; Liang and Klein 2009): statistics are a moving average
+  /// over minibatches, and the M step follows each, as of `total` rows; with conjugate M steps it
+  /// is stochastic variational inference (Hoffman et al. 2013). `elbo` is the batch's log
+  /// likelihood.
   StepResult step(const Batch& batch, const Noise& noise) override;
   /// The stepwise statistics and their count. Parameters are the model's.
   [[nodiscard]] std::map<std::string, at::Tensor> state() const override;
@@ -81,6 +88,7 @@ class Em final : public Learner {
   /// A batch's statistics under the posterior, or under `given` [K, M].
   void expect(const Batch& batch, const at::Tensor& given, Sums& sums) const;
   void maximise(const std::vector<at::Tensor>& statistics);
+  [[nodiscard]] double beside_rows(int64_t total) const;
   void climb(const RowStream& rows);
   /// `work` on each chunk, several at a time; its results added in order.
   [[nodiscard]] Sums over_chunks(const RowStream& rows,

@@ -23,14 +23,15 @@ struct MixtureFitOptions {
   double tolerance = 1e-6;       ///< stop at a smaller gain, in nats per datum
   int64_t start_rows = 20000;    ///< rows among which starts are looked for, spread over all
   /// Components of less than one row are given the rows that the mixture explains worst; kept only
-  /// where the likelihood has risen.
+  /// where the likelihood has risen. Not done by variational Bayes (`EmOptions::beside_rows`),
+  /// which leaves components empty that it does not need.
   bool repair_empty = true;
 
   void validate() const;
 };
 
 struct MixtureFit {
-  double log_likelihood = 0;  ///< nats per datum, of the parameters kept
+  double log_likelihood = 0;  ///< nats per datum, of the parameters kept; or the bound
   int64_t restart = 0;        ///< the start that was kept, from 0
   int64_t iterations = 0;     ///< of it
   bool converged = false;
