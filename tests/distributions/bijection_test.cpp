@@ -4,6 +4,7 @@
 #include <torch/csrc/autograd/autograd.h>
 
 #include "distributions/table.h"
+#include "support/source_dir.h"
 
 namespace elbo {
 namespace {
@@ -265,7 +266,7 @@ TEST(Bijection, ForwardKeepsDigitsAtExtremes) {
 }
 
 TEST(Bijection, AgreesWithPyTorch) {
-  std::ifstream in(ELBO_SOURCE_DIR "/tests/distributions/fixtures/bijections.json");
+  std::ifstream in(elbo::testing::source_dir() + "/tests/distributions/fixtures/bijections.json");
   const auto tables = json::parse(in);
   for (const char* key : {"command", "seed", "python", "torch"})
     EXPECT_TRUE(tables.at("generator").contains(key)) << key;

@@ -9,6 +9,7 @@
 
 #include "distributions/table.h"
 #include "elbo/distributions/registry.h"
+#include "support/source_dir.h"
 
 namespace elbo::testing {
 
@@ -19,7 +20,8 @@ inline const json& law_fixture(const std::string& law) {
   static std::map<std::string, json> tables;
   auto& table = tables[law];
   if (table.is_null()) {
-    std::ifstream in(ELBO_SOURCE_DIR "/tests/distributions/fixtures/laws/" + law + ".json");
+    std::ifstream in(elbo::testing::source_dir() + "/tests/distributions/fixtures/laws/" + law +
+                     ".json");
     if (!in) throw NoInputError(law + ": no table; tools/fixtures/laws.py makes it");
     table = json::parse(in);
   }

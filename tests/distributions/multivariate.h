@@ -6,6 +6,7 @@
 #include <iostream>
 
 #include "distributions/table.h"
+#include "support/source_dir.h"
 #include "support/statistics.h"
 
 namespace elbo::testing {
@@ -16,7 +17,8 @@ inline constexpr int64_t kMomentDraws = 100'000;
 
 inline const json& multivariate_fixtures() {
   static const json fixtures = [] {
-    std::ifstream in(ELBO_SOURCE_DIR "/tests/distributions/fixtures/multivariate.json");
+    std::ifstream in(elbo::testing::source_dir() +
+                     "/tests/distributions/fixtures/multivariate.json");
     return json::parse(in);
   }();
   return fixtures;

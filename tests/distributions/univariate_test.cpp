@@ -1,5 +1,6 @@
 // Every law of the registry against tests/distributions/fixtures/laws/<Law>.json.
 #include "distributions/laws.h"
+#include "support/source_dir.h"
 
 namespace elbo {
 namespace {
@@ -138,7 +139,7 @@ std::string documented(const LawInfo& info) {
 }
 
 TEST_P(EveryLaw, StandsInTheDocs) {
-  std::ifstream in(ELBO_SOURCE_DIR "/docs/distributions.md");
+  std::ifstream in(elbo::testing::source_dir() + "/docs/distributions.md");
   const std::string page{std::istreambuf_iterator<char>(in), {}};
   const auto row = documented(info());
   EXPECT_NE(page.find(row), std::string::npos) << "docs/distributions.md lacks\n" << row;

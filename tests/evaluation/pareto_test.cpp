@@ -9,13 +9,15 @@
 
 #include "elbo/error.h"
 #include "elbo/kernels/noise.h"
+#include "support/source_dir.h"
 
 namespace elbo {
 namespace {
 
 const nlohmann::json& fixture() {
   static const auto json = [] {
-    std::ifstream in(ELBO_SOURCE_DIR "/tests/evaluation/fixtures/generalized_pareto.json");
+    std::ifstream in(elbo::testing::source_dir() +
+                     "/tests/evaluation/fixtures/generalized_pareto.json");
     return nlohmann::json::parse(in);
   }();
   return json;

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "checks.h"
+#include "support/source_dir.h"
 
 namespace elbo::house {
 namespace {
@@ -11,7 +12,7 @@ namespace {
 constexpr std::size_t kMaxLines = 600;
 
 const Tree& project() {
-  static const Tree tree = read_tree(ELBO_SOURCE_DIR);
+  static const Tree tree = read_tree(elbo::testing::source_dir());
   return tree;
 }
 
@@ -22,7 +23,7 @@ std::string listed(const Findings& findings) {
 }
 
 TEST(House, HasSources) {
-  EXPECT_TRUE(project().contains("include/elbo/error.h")) << "in " << ELBO_SOURCE_DIR;
+  EXPECT_TRUE(project().contains("include/elbo/error.h")) << "in " << elbo::testing::source_dir();
 }
 
 TEST(House, IncludesPointDownward) {

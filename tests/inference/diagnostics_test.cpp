@@ -10,12 +10,13 @@
 
 #include "elbo/error.h"
 #include "elbo/kernels/noise.h"
+#include "support/source_dir.h"
 
 namespace elbo {
 namespace {
 
 nlohmann::json cases() {
-  std::ifstream in(ELBO_SOURCE_DIR "/tests/inference/fixtures/diagnostics.json");
+  std::ifstream in(elbo::testing::source_dir() + "/tests/inference/fixtures/diagnostics.json");
   return nlohmann::json::parse(in).at("cases");
 }
 

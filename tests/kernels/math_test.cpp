@@ -9,6 +9,8 @@
 #include <nlohmann/json.hpp>
 #include <random>
 
+#include "support/source_dir.h"
+
 namespace elbo::math {
 namespace {
 
@@ -50,7 +52,7 @@ TEST(Math, AgreesWithMpmath) {
       {"i1_over_i0", [](const auto& v) { return i1_over_i0(v[0]); }},
       {"lbeta", [](const auto& v) { return lbeta(v[0], v[1]); }},
   };
-  std::ifstream in(ELBO_SOURCE_DIR "/tests/kernels/fixtures/math.json");
+  std::ifstream in(elbo::testing::source_dir() + "/tests/kernels/fixtures/math.json");
   const json rows = json::parse(in).at("rows");
   EXPECT_GE(rows.size(), 600U);
   for (const json& row : rows) {

@@ -11,6 +11,7 @@
 #include "elbo/inference/mixture_fit.h"
 #include "elbo/program/enumeration.h"
 #include "elbo/program/handlers.h"
+#include "support/source_dir.h"
 
 namespace elbo {
 namespace {
@@ -31,7 +32,7 @@ at::Tensor parameter(const Mixture& mixture, const std::string& name) {
 }
 
 TEST(Mixture, FollowsScikitLearnFromTheSameStart) {
-  std::ifstream file(ELBO_SOURCE_DIR "/tests/models/fixtures/gmm.json");
+  std::ifstream file(elbo::testing::source_dir() + "/tests/models/fixtures/gmm.json");
   const auto fixture = nlohmann::json::parse(file);
   const auto x = matrix(fixture["x"]), means = matrix(fixture["means"]);
   const std::vector<std::pair<std::string, Covariance>> kinds = {
@@ -183,7 +184,7 @@ at::Tensor assignment(const at::Tensor& labels, int64_t components) {
 }
 
 TEST(BayesianMixture, FollowsScikitLearnFromTheSameAssignment) {
-  std::ifstream file(ELBO_SOURCE_DIR "/tests/models/fixtures/bayesian_gmm.json");
+  std::ifstream file(elbo::testing::source_dir() + "/tests/models/fixtures/bayesian_gmm.json");
   const auto fixture = nlohmann::json::parse(file);
   const std::vector<std::pair<std::string, Covariance>> kinds = {
       {"full", Covariance::kFull},
