@@ -19,6 +19,9 @@ struct Batch {
   int64_t total = 0;                          ///< N, the size of the data set
   at::Tensor mask{};     ///< [M, E...] bool, true where observed; undefined when all is
   at::Tensor lengths{};  ///< [M] int64 for sequences; undefined otherwise
+  /// [M], where rows were drawn from parts of the data apart (stratified): N/M times it is how many
+  /// rows of the data each stands for. Undefined: 1 for all.
+  at::Tensor weights{};
 
   /// Column `name`; throws SiteError when there is none.
   const at::Tensor& operator[](const std::string& name) const {
@@ -28,6 +31,7 @@ struct Batch {
   }
   /// dtype and device of column `x`.
   at::TensorOptions options() const { return (*this)["x"].options(); }
+  bool has(const std::string& name) const { return columns.find(name) != columns.end(); }
   int64_t size() const { return rows.size(0); }
 };
 

@@ -12,6 +12,7 @@ void for_each_tensor(B& batch, const Visit& visit) {
   for (auto& [name, column] : batch.columns) visit(name, column);
   visit("(rows)", batch.rows);
   visit("(mask)", batch.mask);
+  visit("(weights)", batch.weights);
   visit("(lengths)", batch.lengths);
 }
 

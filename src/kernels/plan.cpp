@@ -155,7 +155,8 @@ void detail::RecordedPlan::add(const c10::OperatorName& name, const std::vector<
   auto results = tensors_in(outputs);
   kept.insert(kept.end(), results.begin(), results.end());
   const auto not_cpu = [](const at::Tensor& x) { return !x.is_cpu(); };
-  if (op->hasTag(at::Tag::nondeterministic_seeded) ||
+  if (op->hasTag(at::Tag::nondeterministic_seeded) || op->hasTag(at::Tag::dynamic_output_shape) ||
+      op->hasTag(at::Tag::data_dependent_output) ||
       std::any_of(results.begin(), results.end(), not_cpu))
     return refuse(c10::toString(name));
   if (op->schema().is_mutable()) {

@@ -106,6 +106,7 @@ TEST(Plan, RefusesWhatItCannotReplay) {
   EXPECT_EQ(refusal([&] { (void)x.sum().item<double>(); }), "aten::item");
   EXPECT_EQ(refusal([&] { (void)at::equal(x, x); }), "aten::equal");
   EXPECT_EQ(refusal([&] { (void)at::rand({2}); }), "aten::rand");
+  EXPECT_EQ(refusal([&] { (void)x.gt(0).nonzero(); }), "aten::nonzero");
   EXPECT_EQ(refusal([&] { x.clone().normal_(); }), "aten::normal_");
   EXPECT_EQ(refusal([&] { (void)kNoise.step(4).normal({2}, at::kDouble); }),
             "noise of another step");

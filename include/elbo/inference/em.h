@@ -75,9 +75,8 @@ class Em final : public Learner {
   [[nodiscard]] const EmOptions& options() const { return options_; }
 
   /// Stepwise EM (Cappé and Moulines 2009; Liang and Klein 2009): statistics are a moving average
-  /// over minibatches, and the M step follows each, as of `total` rows; with conjugate M steps it
-  /// is stochastic variational inference (Hoffman et al. 2013). `elbo` is the batch's log
-  /// likelihood.
+  /// over minibatches, and the M step follows each, as of `total` rows. `elbo` is the batch's
+  /// log likelihood.
   StepResult step(const Batch& batch, const Noise& noise) override;
   /// The stepwise statistics and their count. Parameters are the model's.
   [[nodiscard]] std::map<std::string, at::Tensor> state() const override;
