@@ -7,7 +7,7 @@ namespace elbo {
 at::Tensor Bound::rows() const { return combined.defined() ? combined : reconstruction - kl; }
 
 at::Tensor Bound::per_datum() const {
-  auto value = rows().mean();
+  auto value = weights.defined() ? (rows() * weights).mean() : rows().mean();
   if (global.defined()) value = value + global.mean() / static_cast<double>(total);
   return value;
 }

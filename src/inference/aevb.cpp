@@ -37,10 +37,11 @@ std::vector<at::Tensor> Aevb::differentiate(const Batch& batch, const Noise& noi
   const Bound bound = options_.estimator(model_, guide_, batch, noise);
   std::vector<at::Tensor> roots, seeds;
   // Of `weight` times the mean of the terms.
-  const auto ascend = [&](const at::Tensor& terms, double weight, Seed& seed) {
+  const auto ascend = [&](const at::Tensor& terms, double weight, Seed& seed, bool of_rows = true) {
     if (!terms.requires_grad()) return;
     roots.push_back(terms);
-    seeds.push_back(seed.of(terms, weight / static_cast<double>(terms.numel())));
+    const auto& each = seed.of(terms, weight / static_cast<double>(terms.numel()));
+    seeds.push_back(of_rows && bound.weights.defined() ? each * bound.weights : each);
   };
   if (bound.combined.defined()) {
     ascend(bound.combined, 1, combined_seed_);
@@ -49,9 +50,11 @@ std::vector<at::Tensor> Aevb::differentiate(const Batch& batch, const Noise& noi
     ascend(bound.kl, -1, kl_seed_);
   }
   if (bound.global.defined())
-    ascend(bound.global, 1 / static_cast<double>(bound.total), global_seed_);
+    ascend(bound.global, 1 / static_cast<double>(bound.total), global_seed_, /*of_rows=*/false);
+  if (bound.supervision.defined()) ascend(bound.supervision, 1, supervision_seed_);
   parameters_.backward(roots, seeds);
-  std::vector<at::Tensor> terms = {bound.reconstruction, bound.kl, bound.combined, bound.global};
+  std::vector<at::Tensor> terms = {bound.reconstruction, bound.kl, bound.combined, bound.global,
+                                   bound.supervision};
   for (auto& term : terms)
     if (term.defined()) term = term.detach();
   return terms;
@@ -62,16 +65,21 @@ StepResult Aevb::gradient(const Batch& batch, const Noise& noise, PlannedStep& p
   // A check runs the body twice in a step, which an estimator's state would show.
   const bool may_plan = options_.planned && options_.estimator_state.empty();
   const auto terms = may_plan ? planned(batch, noise, body) : body(batch, noise);
-  const auto &reconstruction = terms[0], &kl = terms[1], &combined = terms[2], &global = terms[3];
+  const auto &reconstruction = terms[0], &kl = terms[1], &combined = terms[2], &global = terms[3],
+             &supervision = terms[4];
+  const auto mean = [&](const at::Tensor& x, const char* term) {
+    return detail::finite_mean(batch.weights.defined() ? x * batch.weights : x, term);
+  };
   StepResult result;
   result.gradient_evaluations = reconstruction.size(0);
-  result.reconstruction = detail::finite_mean(reconstruction, "reconstruction log p(x|z)");
-  result.kl = detail::finite_mean(kl, "KL(q(z|x)||p(z))");
-  result.elbo = combined.defined() ? detail::finite_mean(combined, "bound")
-                                   : result.reconstruction - result.kl;
+  result.reconstruction = mean(reconstruction, "reconstruction log p(x|z)");
+  result.kl = mean(kl, "KL(q(z|x)||p(z))");
+  result.elbo = combined.defined() ? mean(combined, "bound") : result.reconstruction - result.kl;
   if (global.defined())
     result.elbo +=
         detail::finite_mean(global, "bound of the global sites") / static_cast<double>(batch.total);
+  if (supervision.defined())
+    result.supervision = mean(supervision, "log q of what the guide observes");
   return result;
 }
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <map>
 
 #include "elbo/kernels/log_sum_exp.h"
 
@@ -33,10 +34,10 @@ at::Tensor unrepeated(at::Tensor x) {
 }
 
 /// Sums dimensions 0 .. dims - 1 out of the product of factors (given by logarithms) that all have
-/// the same number of dimensions.
-at::Tensor eliminated(std::vector<at::Tensor> factors, int64_t dims) {
-  std::vector<bool> done(static_cast<size_t>(dims), false);
-  for (int64_t round = 0; round < dims; ++round) {
+/// the same number of dimensions; but not those that are `done`.
+at::Tensor eliminated(std::vector<at::Tensor> factors, int64_t dims, std::vector<bool> done) {
+  const auto rounds = std::count(done.begin(), done.end(), false);
+  for (int64_t round = 0; round < rounds; ++round) {
     int64_t best = -1;
     double least = std::numeric_limits<double>::infinity();
     for (int64_t dim = 0; dim < dims; ++dim) {
@@ -85,7 +86,7 @@ struct Factors {
     if (logs.empty()) throw SiteError("log_marginal: the trace has no sites; expected one or more");
   }
   [[nodiscard]] at::Tensor sum() const {
-    auto total = eliminated(logs, dims);
+    auto total = eliminated(logs, dims, std::vector<bool>(static_cast<size_t>(dims), false));
     return total.view(total.sizes().slice(static_cast<size_t>(dims))).expand(shape);
   }
 
@@ -143,6 +144,46 @@ Posterior posterior(const Trace& trace) {
   for (const auto& f : factors.logs)
     out.weights.push_back(f.requires_grad() ? found[next++] : at::Tensor());
   return out;
+}
+
+GuideExpectation::GuideExpectation(const Trace& guide) : drawn_(1 + guide.options().plate_dims) {
+  std::map<int64_t, at::Tensor> by_dim;
+  for (const Site& site : guide.sites())
+    if (site.enumerated) by_dim[guide.enumerated_dim(site)] = site.log_prob();
+  for (auto& [dim, log_q] : by_dim) log_q_.push_back(std::move(log_q));
+}
+
+at::Tensor GuideExpectation::operator()(const at::Tensor& f) const {
+  if (f.dim() <= drawn_) return f;
+  // Table dimension `dims - 1 - i` belongs to site i.
+  const auto dims = static_cast<int64_t>(log_q_.size());
+  const auto padded = [&](at::Tensor x) {
+    while (x.dim() < dims + drawn_) x = x.unsqueeze(0);
+    return x;
+  };
+  const auto depends = [&](const at::Tensor& x, int64_t site) {
+    return x.dim() > drawn_ + site && x.size(x.dim() - drawn_ - 1 - site) > 1;
+  };
+  // Those of f, which are kept, and those that their laws depend on, all of which ran before.
+  std::vector<bool> kept(static_cast<size_t>(dims), true);
+  std::vector<bool> enters(static_cast<size_t>(dims), false);
+  std::vector<at::Tensor> factors;
+  for (int64_t site = dims - 1; site >= 0; --site) {
+    const bool of_f = depends(f, site);
+    const auto i = static_cast<size_t>(site);
+    if (!of_f && !enters[i]) continue;
+    for (int64_t earlier = 0; earlier < site; ++earlier)
+      if (depends(log_q_[i], earlier)) enters[static_cast<size_t>(earlier)] = true;
+    kept[static_cast<size_t>(dims - 1 - site)] = of_f;
+    factors.push_back(padded(log_q_[i]));
+  }
+  const auto sum_over_values = [&](at::Tensor x) {
+    for (int64_t i = 0; i < dims; ++i) x = x.sum(0);
+    return x;
+  };
+  if (factors.empty()) return sum_over_values(padded(f));  // all of size 1
+  const auto q = eliminated(std::move(factors), dims, std::move(kept)).exp();
+  return sum_over_values(q * at::where(q > 0, padded(f), at::zeros({}, f.options())));
 }
 
 }  // namespace elbo

@@ -11,7 +11,10 @@ struct Replay final : Handler {
   explicit Replay(const Trace& source) : source(source) {}
   void process(Site& site) const override {
     if (site.observed || site.value.defined()) return;
-    if (const Site* given = source.find(site.name)) site.value = given->value;
+    const Site* given = source.find(site.name);
+    if (given == nullptr) return;
+    site.value = given->value;
+    site.enumerated = given->enumerated;
   }
   const Trace& source;
 };

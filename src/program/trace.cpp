@@ -68,16 +68,18 @@ at::Tensor support_of(const Site& site) {
                   site.name, law.name()));
 }
 
-// Given values may broadcast in the batch alone: an event of the wrong shape is a mistake.
-void check_value(const Site& site) {
+// Given values may broadcast in the batch alone: an event of the wrong shape is a mistake. To the
+// left of the particles they have what dimensions the enumerated sites have.
+void check_value(const Site& site, size_t drawn, const std::vector<int64_t>& enumerated) {
   const auto given = site.value.sizes();
   const auto& event = site.distribution->event_shape();
   const auto& batch = site.distribution->batch_shape();
-  bool fits = given.size() >= event.size() && given.size() <= batch.size() + event.size() &&
+  bool fits = given.size() >= event.size() &&
+              given.size() <= drawn + enumerated.size() + event.size() &&
               std::equal(event.rbegin(), event.rend(), given.rbegin());
   for (size_t i = 0; fits && i + event.size() < given.size(); ++i) {  // from the right
     const int64_t have = given[given.size() - 1 - event.size() - i];
-    fits = have == 1 || have == batch[batch.size() - 1 - i];
+    fits = have == 1 || have == (i < drawn ? batch[batch.size() - 1 - i] : enumerated[i - drawn]);
   }
   if (!fits)
     throw ShapeError(fmt::format(
@@ -92,7 +94,10 @@ at::Tensor Site::log_prob() const {
   const auto* categorical = dynamic_cast<const Categorical*>(distribution.get());
   if (!enumerated || points.defined() || categorical == nullptr)
     return distribution->log_prob(value);
-  // All of log p: a view, where looking each value up would copy it for every row.
+  // All of log p: a view, where looking each value up would copy it for every row. It needs the
+  // site's own dimension to the left of those that its law has.
+  if (distribution->batch_shape().size() >= static_cast<size_t>(value.dim()))
+    return distribution->log_prob(value);
   auto all = categorical->logits().movedim(-1, 0);
   while (all.dim() < value.dim()) all = all.unsqueeze(1);
   return all;
@@ -133,10 +138,18 @@ at::Tensor Trace::sample(const std::string& name, const Distribution& distributi
 }
 
 std::vector<int64_t> Trace::enumerated_sizes() const {
-  std::vector<int64_t> sizes;
-  for (const Site& site : sites_)
-    if (site.enumerated) sizes.push_back(site.value.size(0));
+  std::vector<int64_t> sizes = options_.enumerated;
+  for (const Site& site : sites_) {
+    if (!site.enumerated) continue;
+    const auto dim = static_cast<size_t>(enumerated_dim(site));
+    if (dim >= sizes.size()) sizes.resize(dim + 1, 1);
+    sizes[dim] = site.value.size(0);
+  }
   return sizes;
+}
+
+int64_t Trace::enumerated_dim(const Site& site) const {
+  return site.value.dim() - 2 - options_.plate_dims;
 }
 
 at::Tensor Trace::enumerate(Site&& site) {
@@ -165,11 +178,12 @@ at::Tensor Trace::observe(const std::string& name, const Distribution& distribut
 }
 
 void Trace::draw(Site& site) const {
-  if (numel_before(site.distribution->batch_shape(), batch_shape().size()) > 1)
+  const int64_t values = numel_before(site.distribution->batch_shape(), batch_shape().size());
+  if (values > 1 && !options_.draw_each)
     throw SiteError("Trace: site '" + site.name +
                     "' is drawn from a law that depends on an enumerated one; expected it to be "
                     "enumerated too, or observed");
-  const Noise of_site = noise(site.name);
+  const Noise of_site = noise(site.name).particles(values * options_.num_particles);
   const bool pathwise = options_.requires_grad && site.distribution->has_rsample();
   site.value = pathwise ? site.distribution->rsample(of_site) : site.distribution->sample(of_site);
 }
@@ -186,10 +200,11 @@ Noise Trace::noise(const std::string& name) const {
 
 at::Tensor Trace::finish(Site&& site) {
   for (auto h = handlers_.rbegin(); h != handlers_.rend(); ++h) (*h)->process(site);
-  site.enumerated = site.enumerated && !site.value.defined();
-  if (site.enumerated) return enumerate(std::move(site));
+  if (site.enumerated && !site.value.defined()) return enumerate(std::move(site));
+  // With a value it is one that was replayed, unless a handler has overruled `enumerate`.
+  site.enumerated = site.enumerated && !site.observed && enumerated_dim(site) >= 0;
   if (!site.value.defined()) draw(site);
-  check_value(site);
+  check_value(site, batch_shape().size(), enumerated_sizes());
   auto value = site.value;
   if (!site.hidden) sites_.push_back(std::move(site));
   return value;

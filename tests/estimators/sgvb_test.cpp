@@ -231,9 +231,144 @@ TEST(Sgvb, RejectsAGuideThatCannotBeReparameterised) {
     (void)trace.sample("z", Bernoulli(0.5 * one()));
   };
   EXPECT_EQ(message_of([&] { (void)Sgvb{}(toy_model, coin, batch_of(vector({0.5})), Noise(1)); }),
-            "Sgvb: guide site 'z' (Bernoulli) has no reparameterised sampler; expected one with "
-            "rsample");
+            "Sgvb: guide site 'z' (Bernoulli) is enumerated, and Normal in the model; expected a "
+            "law over finitely many values there too");
+  const auto counts = [](Trace& trace, const Batch& rows) {
+    const auto plate = trace.plate("rows", rows.rows, rows.total);
+    (void)trace.sample("z", Poisson(one()));
+  };
+  EXPECT_THROW((void)Sgvb{}(toy_model, counts, batch_of(vector({0.5})), Noise(1)), SiteError);
+  const auto frozen = [](Trace& trace, const Batch& rows) {
+    const auto plate = trace.plate("rows", rows.rows, rows.total);
+    (void)trace.sample("z", OneHotCategorical(vector({0.2, 0.8})));
+  };
+  EXPECT_THROW((void)Sgvb{}(toy_model, frozen, batch_of(vector({0.5})), Noise(1)), Error);
   EXPECT_THROW(Sgvb{.num_particles = 0}.validate(), ConfigError);
+  EXPECT_THROW(Sgvb{.supervision = -1}.validate(), ConfigError);
+}
+
+/// y of three, z ~ N(0, 1), x ~ N(a_y z + b_y, s^2): p(y | x) and p(z | x, y) in closed form.
+struct Classes {
+  at::Tensor weights = vector({0.2, 0.5, 0.3}), a = vector({1, -0.5, 2}), b = vector({-1, 0.5, 2});
+  double s = 0.7;
+  at::Tensor x = vector({0.3, -1.2, 2.5, 0.9});
+  Batch batch = batch_of(x);
+
+  /// log p(x, y): [K, M].
+  [[nodiscard]] at::Tensor log_joint() const {
+    const auto column = [](const at::Tensor& t) { return t.unsqueeze(1); };
+    return Normal(column(b), (column(a).square() + s * s).sqrt()).log_prob(x) +
+           column(weights.log());
+  }
+  [[nodiscard]] Program model() const {
+    return [*this](Trace& t, const Batch& rows) {
+      const auto plate = t.plate("rows", rows.rows, rows.total);
+      const auto prior = Categorical(weights);
+      const auto y = rows.has("y") ? t.observe("y", prior, rows["y"]) : t.sample("y", prior);
+      const auto z = t.sample("z", Normal::standard({}, kDouble));
+      t.observe("x", Normal(a.index({y}) * z + b.index({y}), s * one()), rows["x"]);
+    };
+  }
+  /// q(y | x) of these logits [M, K], and q(z | x, y) the posterior, `shift` standard deviations
+  /// away from it; by the corners of Cube where `signs` are given.
+  [[nodiscard]] Program guide(const at::Tensor& logits, double shift = 0,
+                              const at::Tensor& signs = {}) const {
+    return [=, *this](Trace& t, const Batch& rows) {
+      const auto plate = t.plate("rows", rows.rows, rows.total);
+      const auto q = Categorical::from_logits(logits);
+      const auto y = rows.has("y") ? t.observe("y", q, rows["y"]) : t.sample("y", q);
+      const auto precision = 1 + a.index({y}).square() / (s * s);
+      const auto scale = precision.rsqrt();
+      const auto mean = a.index({y}) * (rows["x"] - b.index({y})) / (s * s) / precision;
+      if (signs.defined())
+        t.sample("z", Cube(mean + shift * scale, scale, signs));
+      else
+        t.sample("z", Normal(mean + shift * scale, scale));
+    };
+  }
+  [[nodiscard]] at::Tensor unlabelled(const Program& guide, SgvbForm form,
+                                      int64_t particles) const {
+    const Sgvb sgvb{.form = form, .num_particles = particles};
+    return sgvb(model(), guide, batch, Noise(3)).rows();
+  }
+};
+
+const auto kSome = vector({0.3, -1, 0.2, 2, 0.1, 0.4, -0.6, 0, 1, 0.5, -0.2, 0.9}).view({4, 3});
+
+TEST(Sgvb, EnumeratedGuideIsExactAlongY) {
+  const Classes c;
+  const auto evidence = c.log_joint().logsumexp(0);
+  const auto posterior = c.log_joint().t().contiguous();  // as logits
+  const auto exact = c.unlabelled(c.guide(posterior), SgvbForm::kA, 2);
+  EXPECT_EQ(exact.sizes(), at::IntArrayRef({2, 4}));
+  EXPECT_LE((exact - evidence).abs().max().item<double>(), kExact);
+  // For another q(y | x): sum_y q(y) L(x, y) + H(q), L(x, y) = log p(x, y) at the exact q(z | x,
+  // y).
+  const auto q = kSome.softmax(1).t();
+  const auto entropy = -(q * q.log()).sum(0);
+  const auto truth = (q * c.log_joint()).sum(0) + entropy;
+  const auto found = c.unlabelled(c.guide(kSome), SgvbForm::kA, 2);
+  EXPECT_LE((found - truth).abs().max().item<double>(), kExact);
+  EXPECT_TRUE((evidence - found).gt(1e-3).all().item<bool>());
+  // Planted bugs: the entropy left out; classes that all weigh the same.
+  EXPECT_GT((found - (truth - entropy)).abs().min().item<double>(), 0.1);
+  EXPECT_GT((found - (c.log_joint().mean(0) + entropy)).abs().min().item<double>(), 1e-3);
+}
+
+TEST(Sgvb, EnumeratedBoundsStayBelowTheEvidence) {
+  const Classes c;
+  register_kl<Cube, Normal>(
+      +[](const Cube& q, const Normal& p) { return kl_divergence(Normal(q.loc, q.scale), p); });
+  const auto evidence = c.log_joint().logsumexp(0);
+  const auto signs = vector({1, -1}).view({2, 1});
+  for (const double shift : {-2.0, 0.0, 0.5}) {
+    // Each class loses KL(q(z | x, y) || p(z | x, y)) = shift^2 / 2, and y's own gap stays.
+    const auto q = kSome.softmax(1).t();
+    const auto truth = (q * (c.log_joint() - q.log())).sum(0) - 0.5 * shift * shift;
+    for (const SgvbForm form : {SgvbForm::kA, SgvbForm::kB}) {
+      const auto found = c.unlabelled(c.guide(kSome, shift, signs), form, 2).mean(0);
+      EXPECT_LE((found - truth).abs().max().item<double>(), kExact);
+      EXPECT_TRUE(found.lt(evidence).all().item<bool>());
+    }
+  }
+}
+
+TEST(Sgvb, EnumeratedGradientReachesTheProbabilities) {
+  const Classes c;
+  const auto logits = kSome.clone().requires_grad_();
+  c.unlabelled(c.guide(logits), SgvbForm::kB, 1).sum().backward();
+  // d/d logit_k = q_k (f_k - sum_y q_y f_y), f the bound of each class less log q; at SGVB-B's
+  // draw.
+  const auto q = kSome.softmax(1).t();
+  at::Tensor f = at::zeros({3, 4}, kDouble);
+  for (int64_t k = 0; k < 3; ++k) {
+    Batch labelled = c.batch;
+    labelled.columns["y"] = at::full({4}, k, at::kLong);
+    // The k-th value's draw has the noise of the k-th particle.
+    const Trace z = Trace::run(c.guide(kSome), labelled, Noise(3), {.num_particles = 3});
+    const auto draw = z.at("z").value[k];
+    const auto log_x = Normal(c.a[k] * draw + c.b[k], c.s * one()).log_prob(c.x);
+    const auto kl = kl_divergence(*z.at("z").distribution, Normal::standard({}, kDouble))[0];
+    f[k] = log_x - kl + c.weights[k].log() - q[k].log();
+  }
+  const auto truth = (q * (f - (q * f).sum(0))).t();
+  EXPECT_LE((logits.grad() - truth).abs().max().item<double>(), kExact);
+  EXPECT_GT(truth.abs().max().item<double>(), 0.1);  // what a detached q(y | x) would leave out
+}
+
+TEST(Sgvb, AnObservationOfTheGuideWeighsSupervision) {
+  const Classes c;
+  Batch labelled = c.batch;
+  labelled.columns["y"] = at::tensor({0, 2, 1, 1}, at::kLong);
+  const auto logits = kSome.clone().requires_grad_();
+  const auto bound =
+      Sgvb{.form = SgvbForm::kA, .supervision = 50}(c.model(), c.guide(logits), labelled, Noise(3));
+  const auto log_q = kSome.log_softmax(1).gather(1, labelled["y"].unsqueeze(1)).squeeze(1);
+  EXPECT_LE((bound.supervision[0] - 50 * log_q).abs().max().item<double>(), kExact);
+  // It is no part of the bound, which is L(x, y) and has y's prior.
+  const auto truth = c.log_joint().t().gather(1, labelled["y"].unsqueeze(1)).squeeze(1);
+  EXPECT_LE((bound.rows()[0] - truth).abs().max().item<double>(), kExact);
+  EXPECT_FALSE(Sgvb{}(c.model(), c.guide(logits), labelled, Noise(3)).supervision.defined());
 }
 
 }  // namespace

@@ -77,6 +77,48 @@ TEST(Aevb, OneStepIsTheGradientByHand) {
   EXPECT_EQ(result.gradient_evaluations, 1);
 }
 
+TEST(Aevb, RowsCountByTheirWeights) {
+  Problem p;
+  p.batch.weights = at::tensor({0.5, 2.0, 0.25}, at::kDouble);
+  auto aevb = p.aevb();
+  const auto z = p.z_at(kStart[1], kStart[2], Noise(4));
+  const auto& w = p.batch.weights;
+  const auto mean = [&](const at::Tensor& t) { return (w * t).mean().item<double>(); };
+  const auto residual = p.batch["x"] - kStart[0] * z;
+  const double m = kStart[1], s = kStart[2], all = w.mean().item<double>();
+  const auto result = aevb.step(p.batch, Noise(4));
+  EXPECT_NEAR(p.theta.item<double>(), kStart[0] + kRate * mean(residual * z), kTolerance);
+  EXPECT_NEAR(p.m.item<double>(), m + kRate * (mean(kStart[0] * residual) - m * all), kTolerance);
+  const double along_s = mean(kStart[0] * residual * (z - m) / s) + (1 / s - s) * all;
+  EXPECT_NEAR(p.s.item<double>(), s + kRate * along_s, kTolerance);
+  const double kl = 0.5 * (s * s + m * m - 1) - std::log(s);
+  EXPECT_NEAR(result.kl, kl * all, kTolerance);
+  EXPECT_NEAR(result.reconstruction, mean(Normal(kStart[0] * z, one()).log_prob(p.batch["x"])),
+              kTolerance);
+}
+
+TEST(Aevb, WhatTheGuideObservesIsLearntBesideTheBound) {
+  constexpr double kWeight = 3;
+  const Problem plain, p;
+  const auto guide = [&p](Trace& t, const Batch& rows) {
+    p.guide()(t, rows);
+    const auto plate = t.plate("rows", rows.rows, rows.total);
+    t.observe("c", Normal(p.m, one()), at::tensor({2.0, 0.0, 0.5}, at::kDouble));
+  };
+  AevbOptions options;
+  options.estimator = Sgvb{.supervision = kWeight};
+  Aevb aevb(p.model(), guide, p.parameters(), std::make_unique<Sgd>(kRate), options);
+  const auto bound = plain.aevb().step(plain.batch, Noise(4));
+  const auto result = aevb.step(p.batch, Noise(4));
+  EXPECT_EQ(result.elbo, bound.elbo);
+  const double m = kStart[1], mean = (2.0 + 0.0 + 0.5) / 3;
+  EXPECT_NEAR(p.m.item<double>(), plain.m.item<double>() + kRate * kWeight * (mean - m),
+              kTolerance);
+  EXPECT_EQ(p.theta.item<double>(), plain.theta.item<double>());
+  const double log_q = (log_normal(2, m, 1) + log_normal(0, m, 1) + log_normal(0.5, m, 1)) / 3;
+  EXPECT_NEAR(result.supervision, kWeight * log_q, kTolerance);
+}
+
 TEST(Aevb, AlternatingMovesPhiFirstAndThenThetaWithTheNewPhi) {
   const Problem p;
   auto aevb = p.aevb({.update = Update::kAlternating});

@@ -163,6 +163,82 @@ TEST(Posterior, OfAnImpossibleRowIsMinusInfinityAndHasNoNan) {
   EXPECT_NEAR(found.weights[0].sum().item<double>(), 2, 1e-12);
 }
 
+/// q(k) q(j | k) q(s | j), and a draw that depends on j.
+void guide(Trace& t, const Batch& b) {
+  chain(t, b);
+  const auto data = t.plate("data", b.rows, b.total);
+  const auto j = t.at("j").value;
+  (void)t.sample("z", Normal(tensor({-5, 5}).index({j}), at::ones({}, kDouble)));
+}
+
+TEST(GuideExpectation, SumsOverWhatAFunctionDependsOn) {
+  const auto batch = rows_of(4);
+  const Trace t = Trace::run(enumerate(guide), batch, Noise(1), {.draw_each = true});
+  const GuideExpectation expectation(t);
+  const auto q = kWeights.view({1, 1, 3}) * kChain.t().unsqueeze(0) *
+                 tensor({0.75, 0.25, 0.25, 0.75}).view({2, 2, 1});  // [s, j, k]
+  EXPECT_NEAR(q.sum().item<double>(), 1, 1e-14);
+  const auto wide = [&](const at::Tensor& over) { return over.unsqueeze(-1).unsqueeze(-1); };
+  // Functions of every set of sites, at rows that differ.
+  const auto rows = at::arange(1, 5, kDouble);
+  for (const auto& shape : std::vector<std::vector<int64_t>>{{2, 2, 3},
+                                                             {2, 2, 1},
+                                                             {2, 1, 3},
+                                                             {2, 1, 1},
+                                                             {1, 2, 3},
+                                                             {1, 2, 1},
+                                                             {1, 1, 3},
+                                                             {1, 1, 1}}) {
+    const auto f = Noise(7).normal(shape, kDouble);
+    const auto found = expectation(wide(f) * rows.view({1, 4}));
+    ASSERT_EQ(found.sizes(), at::IntArrayRef({1, 4}));
+    EXPECT_TRUE(at::allclose(found[0], (q * f).sum() * rows, 1e-13, 1e-13));
+  }
+  // Fewer dimensions, as sites have them that ran early; and none.
+  const auto of_k = tensor({1, 2, 4});
+  EXPECT_NEAR(expectation(wide(of_k).expand({3, 1, 4}))[0][1].item<double>(),
+              (kWeights * of_k).sum().item<double>(), 1e-14);
+  EXPECT_TRUE(expectation(rows.view({1, 4})).equal(rows.view({1, 4})));
+  // A draw for each value of j.
+  EXPECT_EQ(t.at("z").value.sizes(), at::IntArrayRef({2, 1, 1, 4}));
+  EXPECT_TRUE(t.at("z").value[0].lt(0).all().item<bool>());
+  EXPECT_TRUE(t.at("z").value[1].gt(0).all().item<bool>());
+}
+
+TEST(GuideExpectation, AnImpossibleValueCountsNothing) {
+  const auto program = [](Trace& t, const Batch& b) {
+    const auto data = t.plate("data", b.rows, b.total);
+    (void)t.sample("k", Categorical(tensor({0.25, 0, 0.75})));
+  };
+  const Trace t = enumerated(program, rows_of(2));
+  const auto f = tensor({1, -INFINITY, 3}).view({3, 1, 1});
+  EXPECT_NEAR(GuideExpectation(t)(f).item<double>(), 2.5, 1e-14);
+}
+
+TEST(Replay, KeepsEnumeratedSitesInTheirPlaceWhateverTheOrder) {
+  const auto batch = rows_of(4);
+  // The guide runs s, j, k; the model k, j, s: factors still multiply along the right dimensions.
+  const auto backwards = [](Trace& t, const Batch& b) {
+    const auto data = t.plate("data", b.rows, b.total);
+    (void)t.sample("s", Bernoulli(tensor({0.3}).squeeze()));
+    (void)t.sample("j", Categorical(tensor({0.4, 0.6})));
+    (void)t.sample("k", Categorical(tensor({0.2, 0.2, 0.6})));
+  };
+  const Trace q = Trace::run(enumerate(backwards), batch, Noise(1));
+  const Trace p =
+      Trace::run(replay(chain, q), batch, Noise(1), {.enumerated = q.enumerated_sizes()});
+  EXPECT_TRUE(p.at("k").enumerated);
+  const Trace straight = enumerated(chain, batch);
+  // [k, j, s] of the one, [s, j, k] of the other.
+  const auto of = [](const Trace& t) {
+    at::Tensor sum = at::zeros({}, kDouble);
+    for (const Site& site : t.sites()) sum = sum + site.log_prob();
+    return sum;
+  };
+  EXPECT_TRUE(at::allclose(of(p), of(straight).permute({2, 1, 0, 3, 4}), 1e-13, 1e-13));
+  EXPECT_TRUE(at::allclose(log_marginal(p), log_marginal(straight), 1e-13, 1e-13));
+}
+
 TEST(Enumerate, RejectsWhatHasNoFiniteSum) {
   const auto batch = rows_of(4);
   const auto global = [](Trace& t, const Batch& b) {

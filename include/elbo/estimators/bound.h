@@ -11,12 +11,19 @@ namespace elbo {
 
 /// The terms of a bound, in nats. What lies inside the plate is kept a row; global sites (weights
 /// as latent variables: FVB) apart, for they count once and not N/M times.
+///
+/// Rows that were not drawn from all of the data alike have weights (see Batch): a mean over rows
+/// is then a weighted one.
 struct Bound {
   at::Tensor reconstruction{};  ///< [L, M]: log p(x | z)
   at::Tensor kl{};              ///< [L, M]: closed form, or its one-sample estimate log q - log p
   at::Tensor combined{};        ///< [1 or L, M]: where it is another function of them; or undefined
   at::Tensor global{};          ///< [L, 1], or undefined without global sites
   int64_t total = 0;            ///< N
+  at::Tensor weights{};         ///< [M], those of the batch; or undefined
+  /// [L, M]: what else the objective has of a row and the bound has not: how well the guide
+  /// predicts what it observes; or undefined.
+  at::Tensor supervision{};
 
   /// [1 or L, M]: the bound of each particle and row, reconstruction - kl unless `combined`.
   [[nodiscard]] at::Tensor rows() const;

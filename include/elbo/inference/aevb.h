@@ -58,7 +58,7 @@ class Aevb final : public Learner {
     double each = 0;
     const at::Tensor& of(const at::Tensor& terms, double value);
   };
-  Seed combined_seed_, reconstruction_seed_, kl_seed_, global_seed_;
+  Seed combined_seed_, reconstruction_seed_, kl_seed_, global_seed_, supervision_seed_;
   Program model_, guide_;
   FlatParameters parameters_;
   std::unique_ptr<Optimizer> optimizer_;

@@ -18,6 +18,8 @@ struct StepResult {
   double reconstruction = 0;
   double kl = 0;
   double log_prior = 0;  ///< (1/N) log p(weights), 0 without a prior
+  /// What the objective has beside the bound: how well the guide predicts what it observes.
+  double supervision = 0;
   /// Gradients of a log density or a bound that the step took, for each datum of the batch, by
   /// whichever variables: the work by which learners of different kinds may be compared.
   int64_t gradient_evaluations = 0;

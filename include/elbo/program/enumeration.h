@@ -38,4 +38,23 @@ struct Posterior {
 /// As `log_marginal`, without its gradient. The weights are its derivatives along each density.
 [[nodiscard]] Posterior posterior(const Trace& trace);
 
+/// Expectations over the enumerated sites of a guide's trace, under the guide's own probabilities:
+/// exact, and differentiable along these too.
+class GuideExpectation {
+ public:
+  /// `guide` need not outlive the object.
+  explicit GuideExpectation(const Trace& guide);
+
+  /// sum_y q(y) f(y): f [enumerated..., particles, plates...] to [particles, plates...]. A value
+  /// of probability 0 counts 0, whatever f is there.
+  ///
+  /// Only sites that f depends on, and what their laws depend on, enter: all others' probabilities
+  /// sum to 1.
+  [[nodiscard]] at::Tensor operator()(const at::Tensor& f) const;
+
+ private:
+  int64_t drawn_;                  // dimensions [particles, plates...]
+  std::vector<at::Tensor> log_q_;  // of each enumerated site, in the order of their dimensions
+};
+
 }  // namespace elbo

@@ -28,7 +28,7 @@ struct Site {
   bool hidden = false;    ///< executed but not recorded (`block`)
   bool in_plate = false;  ///< false for global sites (weights: FVB)
   /// Latent and not drawn: `value` is its whole support, or the points given, along a dimension of
-  /// its own in front of the others (`enumerate`, `on_grid`).
+  /// its own in front of the others (`enumerate`, `on_grid`, or replayed from such a trace).
   bool enumerated = false;
   at::Tensor points{};  ///< [K, event], of an enumerated site; undefined: its law's support
 
@@ -48,6 +48,11 @@ struct TraceOptions {
   int64_t num_particles = 1;  ///< L
   int64_t plate_dims = 1;     ///< how deep plates nest at most
   bool requires_grad = true;  ///< draw by rsample where the law has it
+  /// A site whose law depends on enumerated ones is drawn once for each of their values; otherwise
+  /// it is an error, for a sum over the values would not be that of p(x, z).
+  bool draw_each = false;
+  /// Of a program replayed against a trace: that trace's `enumerated_sizes()`.
+  std::vector<int64_t> enumerated = {};
 };
 
 /// A plate's extent; ends with the object's life.
@@ -100,6 +105,10 @@ class Trace {
   /// Throws SiteError when there is none.
   [[nodiscard]] const Site& at(const std::string& name) const;
   [[nodiscard]] const TraceOptions& options() const { return options_; }
+  /// Of the dimensions to the left of the particles, the nearest first.
+  [[nodiscard]] std::vector<int64_t> enumerated_sizes() const;
+  /// Which of them an enumerated site's values lie along.
+  [[nodiscard]] int64_t enumerated_dim(const Site& site) const;
 
   /// Runs `body` under a handler; later ones see a site first.
   void with(const Handler& handler, const std::function<void()>& body);
@@ -117,8 +126,6 @@ class Trace {
   };
   [[nodiscard]] std::vector<int64_t> batch_shape() const;
   void draw(Site& site) const;
-  /// Of enumerated sites, in their order.
-  [[nodiscard]] std::vector<int64_t> enumerated_sizes() const;
   at::Tensor enumerate(Site&& site);
   at::Tensor finish(Site&& site);
 

@@ -14,20 +14,25 @@ namespace elbo::detail {
 enum class Draws {
   kPathwise,  ///< the gradient flows through them
   kDetached,  ///< of any law; the gradient takes them as constants
+  /// Sites with finitely many values take all of them, one after another; others are pathwise
+  /// draws, one for each of the values that their law depends on.
+  kEnumerated,
 };
 
 /// A guide's trace and the model's, replayed at its draws.
 struct TracePair {
   /// **Throws** SiteError, in the name of `estimator`, unless the two have the same latent sites
-  /// and, for pathwise draws, every one of the guide can be reparameterised.
+  /// and every draw of the guide that the gradient is to flow through can be reparameterised.
   TracePair(const std::string& estimator, const Program& model, const Program& guide,
             const Batch& batch, const Noise& noise, int64_t num_particles,
             Draws draws = Draws::kPathwise)
-      : guide(Trace::run(
-            guide, batch, noise,
-            {.num_particles = num_particles, .requires_grad = draws == Draws::kPathwise})),
-        model(Trace::run(replay(model, this->guide), batch, noise,
-                         {.num_particles = num_particles})) {
+      : guide(Trace::run(draws == Draws::kEnumerated ? enumerate(guide) : guide, batch, noise,
+                         {.num_particles = num_particles,
+                          .requires_grad = draws != Draws::kDetached,
+                          .draw_each = draws == Draws::kEnumerated})),
+        model(Trace::run(
+            replay(model, this->guide), batch, noise,
+            {.num_particles = num_particles, .enumerated = this->guide.enumerated_sizes()})) {
     check(estimator + ": ", draws);
   }
 
@@ -44,7 +49,12 @@ struct TracePair {
       if (p->distribution->event_shape() != q.distribution->event_shape())
         throw ShapeError(estimator + "site '" + q.name +
                          "' has different event shapes in model and guide");
-      if (draws == Draws::kPathwise && !q.distribution->has_rsample())
+      if (q.enumerated) {
+        if (!p->distribution->is_discrete())
+          throw SiteError(site + " (" + q.distribution->name() + ") is enumerated, and " +
+                          p->distribution->name() +
+                          " in the model; expected a law over finitely many values there too");
+      } else if (draws != Draws::kDetached && !q.distribution->has_rsample())
         throw SiteError(site + " (" + q.distribution->name() +
                         ") has no reparameterised sampler; expected one with rsample");
     }
