@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
+#include <algorithm>
+
 #include "kernels/detail/simd.h"
 
 namespace elbo::data {
@@ -95,7 +97,40 @@ BatchSource::BatchSource(const Part& part, double scale, Binarize binarize, at::
       binarize_(binarize),
       dtype_(dtype) {}
 
+BatchSource BatchSource::with_labels(const at::Tensor& labels, int64_t per_batch) const {
+  BatchSource out = *this;
+  out.labels_ = labels;
+  out.labelled_ = labels.ge(0).nonzero().flatten();
+  out.stream_ = labels.lt(0).nonzero().flatten();
+  if (labels.size(0) != x_.size(0) || out.labelled_.numel() == 0 || out.stream_.numel() == 0)
+    throw ConfigError("BatchSource: " + std::to_string(out.labelled_.numel()) + " labels for " +
+                      std::to_string(x_.size(0)) + " rows; expected some, and not for all rows");
+  if (per_batch < 1)
+    throw ConfigError("BatchSource: per_batch = " + std::to_string(per_batch) + "; expected >= 1");
+  out.labelled_per_batch_ = std::min(per_batch, out.labelled_.numel());
+  return out;
+}
+
 Batch BatchSource::gather(const at::Tensor& rows, const Noise& noise) const {
+  if (!labels_.defined()) return gather_all(rows, noise);
+  check_rows(rows, stream_.size(0));
+  const auto shuffled = noise.site("labelled").uniform(labelled_.sizes(), at::kDouble).argsort();
+  const auto chosen = shuffled.narrow(0, 0, labelled_per_batch_);
+  const auto all = at::cat({stream_.index_select(0, rows), labelled_.index_select(0, chosen)});
+  Batch batch = gather_all(all, noise);
+  batch.columns["y"] = labels_.index_select(0, all);
+  // Rows of the data that one of the batch stands for, of the M/N that it would by itself.
+  const auto weight = [&](const at::Tensor& part, int64_t count) {
+    return at::full({count},
+                    static_cast<double>(part.size(0)) / static_cast<double>(count) *
+                        static_cast<double>(all.size(0)) / static_cast<double>(x_.size(0)),
+                    batch.options());
+  };
+  batch.weights = at::cat({weight(stream_, rows.size(0)), weight(labelled_, labelled_per_batch_)});
+  return batch;
+}
+
+Batch BatchSource::gather_all(const at::Tensor& rows, const Noise& noise) const {
   const bool threshold = binarize_ == Binarize::kThreshold;
   check_rows(rows, x_.size(0));
   auto x = gathered(x_, rows, scale_, threshold, dtype_);

@@ -79,6 +79,79 @@ TEST(BatchSource, DeliversTheMask) {
   EXPECT_EQ(batch.mask.sum().item<int64_t>(), 5);
 }
 
+/// 40 rows of which 6 have a label, row i being i everywhere.
+BatchSource with_some_labels(int64_t per_batch) {
+  Part part;
+  part.x = at::arange(40, at::kDouble).unsqueeze(1).expand({40, 3}).contiguous();
+  auto labels = at::full({40}, -1, at::kLong);
+  for (int64_t i = 0; i < 6; ++i) labels[7 * i] = i % 3;
+  return BatchSource(part, 1.0, Binarize::kNone, at::kDouble).with_labels(labels, per_batch);
+}
+
+TEST(BatchSource, RowsWithLabelsJoinEveryBatch) {
+  const auto source = with_some_labels(4);
+  EXPECT_EQ(source.rows(), 34);
+  const auto batch = source.gather(at::tensor({0, 33, 5}, at::kLong), Noise(1, 7));
+  EXPECT_EQ(batch.size(), 7);
+  EXPECT_EQ(batch.total, 40);
+  // Those asked for are the 1st, 34th and 6th without a label.
+  EXPECT_TRUE(batch.rows.narrow(0, 0, 3).equal(at::tensor({1, 39, 6}, at::kLong)));
+  EXPECT_TRUE(batch["x"].select(1, 2).equal(batch.rows.to(at::kDouble)));
+  const auto joined = batch.rows.narrow(0, 3, 4);
+  EXPECT_TRUE(joined.remainder(7).eq(0).all().item<bool>());
+  EXPECT_EQ(std::get<0>(at::_unique2(joined)).numel(), 4);  // without replacement
+  EXPECT_TRUE(batch["y"].narrow(0, 0, 3).eq(-1).all().item<bool>());
+  EXPECT_TRUE(batch["y"].narrow(0, 3, 4).equal(joined.floor_divide(7).remainder(3)));
+  // Another step has others, the same step the same.
+  const auto again = source.gather(at::tensor({0, 33, 5}, at::kLong), Noise(1, 7));
+  EXPECT_TRUE(again.rows.equal(batch.rows));
+  bool moved = false;
+  for (uint64_t step = 8; step < 12; ++step)
+    moved = moved || !source.range(0, 3, Noise(1, step)).rows.narrow(0, 3, 4).equal(joined);
+  EXPECT_TRUE(moved);
+}
+
+TEST(BatchSource, WeightsMakeTheBatchesOfAnEpochAverageToTheData) {
+  const auto source = with_some_labels(6);
+  double sum = 0;
+  for (const int64_t first : {0, 17}) {
+    const auto batch = source.range(first, 17, Noise(1));
+    EXPECT_NEAR(batch.weights.mean().item<double>(), 1, 1e-12);
+    sum += (batch.weights * batch["x"].select(1, 0)).mean().item<double>() / 2;
+  }
+  EXPECT_NEAR(sum, 19.5, 1e-12);
+}
+
+// n = 3000 steps: shares that are off by 16 % would be seen. z* = 6.11.
+TEST(BatchSource, RowsWithLabelsJoinEquallyOften) {
+  const auto source = with_some_labels(2);
+  constexpr int64_t kSteps = 3000;
+  auto counts = at::zeros({40}, at::kDouble);
+  for (uint64_t step = 0; step < kSteps; ++step)
+    counts.index_add_(0, source.range(0, 1, Noise(3, step)).rows.narrow(0, 1, 2),
+                      at::ones({2}, at::kDouble));
+  const double sd = std::sqrt(kSteps * (1.0 / 3) * (2.0 / 3));
+  for (int64_t i = 0; i < 6; ++i)
+    EXPECT_LT(std::abs(counts[7 * i].item<double>() - kSteps / 3.0) / sd, elbo::testing::kZStar);
+}
+
+TEST(BatchSource, AllRowsWithLabelsJoinWhereTheyAreFew) {
+  const auto source = with_some_labels(100);
+  const auto batch = source.range(0, 5, Noise(1));
+  EXPECT_EQ(batch.size(), 11);
+  EXPECT_EQ(source.labelled_rows(), 6);
+  EXPECT_NEAR(batch.weights[0].item<double>(), 34.0 / 5 * 11 / 40, 1e-12);
+  EXPECT_NEAR(batch.weights[10].item<double>(), 11.0 / 40, 1e-12);
+}
+
+TEST(BatchSource, RefusesLabelsForAllRowsOrNone) {
+  const BatchSource source(bytes(), 1, Binarize::kNone, at::kFloat);
+  EXPECT_THROW((void)source.with_labels(at::full({4}, -1, at::kLong), 2), ConfigError);
+  EXPECT_THROW((void)source.with_labels(at::zeros({4}, at::kLong), 2), ConfigError);
+  EXPECT_THROW((void)source.with_labels(at::tensor({0, -1}, at::kLong), 2), ConfigError);
+  EXPECT_THROW((void)source.with_labels(at::tensor({0, -1, -1, 1}, at::kLong), 0), ConfigError);
+}
+
 TEST(ParseBinarize, KnowsThreeWords) {
   EXPECT_EQ(parse_binarize("sample"), Binarize::kSample);
   EXPECT_THROW((void)parse_binarize("maybe"), ConfigError);
