@@ -34,6 +34,29 @@ at::Tensor manifold(const Model& model, int64_t side, const at::TensorOptions& o
   return model.decode(at::stack({first, second}, -1).reshape({-1, 2})).mean();
 }
 
+namespace {
+
+/// Pixel means of every class for styles [M, latent]: [M, K, D].
+at::Tensor with_styles(const SemiSupervised& model, const at::Tensor& styles) {
+  const auto y = at::arange(model.classes(), at::kLong);
+  const auto z2 = styles.unsqueeze(1).expand({-1, model.classes(), -1}).contiguous();
+  return model.generate(y, z2).mean();
+}
+
+}  // namespace
+
+at::Tensor class_samples(const SemiSupervised& model, int64_t count, const Noise& noise) {
+  const at::NoGradGuard no_grad;
+  const auto options = named_parameters(model).front().second.options().requires_grad(false);
+  return with_styles(model,
+                     noise.site("z2").draws(count).normal({count, model.style_dim()}, options));
+}
+
+at::Tensor in_every_class(const SemiSupervised& model, const at::Tensor& x) {
+  const at::NoGradGuard no_grad;
+  return with_styles(model, model.style(x, model.classify(x).mode()).mean());
+}
+
 at::Tensor reconstruct(const Model& model, const at::Tensor& x) {
   const at::NoGradGuard no_grad;
   return model.decode(model.encode(x).mean()).mean();

@@ -7,6 +7,7 @@
 #include "elbo/distributions/normal.h"
 #include "elbo/models/mixture.h"
 #include "elbo/models/ppca.h"
+#include "elbo/models/semi_supervised.h"
 #include "elbo/models/vae.h"
 
 namespace elbo {
@@ -24,7 +25,9 @@ std::unique_ptr<Model> make_model(const nlohmann::json& config, const at::Tensor
   if (kind == "mixture")
     return std::make_unique<Mixture>(MixtureConfig::from_json(config), options);
   if (kind == "ppca") return std::make_unique<Ppca>(PpcaConfig::from_json(config), options);
-  throw ConfigError("model = '" + kind + "'; expected vae, mixture or ppca");
+  if (kind == "semi-supervised")
+    return std::make_unique<SemiSupervised>(SemiSupervisedConfig::from_json(config), options);
+  throw ConfigError("model = '" + kind + "'; expected vae, mixture, ppca or semi-supervised");
 }
 
 void initialise_model(const Model& model, nn::Init init, uint64_t seed) {
@@ -35,6 +38,13 @@ NamedParameters named_parameters(const Model& model) {
   NamedParameters out;
   for (auto& [segment, parameters] : model.parameters())
     out.insert(out.end(), parameters.begin(), parameters.end());
+  return out;
+}
+
+NamedParameters saved_parameters(const Model& model) {
+  auto out = named_parameters(model);
+  const auto fixed = model.fixed();
+  out.insert(out.end(), fixed.begin(), fixed.end());
   return out;
 }
 

@@ -46,14 +46,19 @@ constexpr std::array<std::pair<const char*, Weights>, 2> kWeights = {{
     {"bayes", Weights::kBayes},
 }};
 
-nn::GaussianHeadOptions head_of(const VaeConfig& c) {
-  return {.mean = c.likelihood == Likelihood::kGaussianSigmoid ? nn::Activation::kSigmoid
-                                                               : nn::Activation::kIdentity,
-          .unit_variance = c.likelihood == Likelihood::kGaussianUnit,
-          .sigma_min = c.sigma_min};
-}
-
 }  // namespace
+
+Likelihood parse_likelihood(const std::string& name) {
+  return parse(kLikelihoods, "likelihood", name);
+}
+std::string to_string(Likelihood likelihood) { return name_of(kLikelihoods, likelihood); }
+
+nn::GaussianHeadOptions gaussian_head(Likelihood likelihood, double sigma_min) {
+  return {.mean = likelihood == Likelihood::kGaussianSigmoid ? nn::Activation::kSigmoid
+                                                             : nn::Activation::kIdentity,
+          .unit_variance = likelihood == Likelihood::kGaussianUnit,
+          .sigma_min = sigma_min};
+}
 
 void VaeConfig::validate() const {
   if (data_dim < 1) throw ConfigError(fmt::format("data_dim = {}; expected >= 1", data_dim));
@@ -67,7 +72,7 @@ nlohmann::json VaeConfig::to_json() const {
           {"latent", latent_dim},
           {"hidden", hidden},
           {"activation", nn::to_string(activation)},
-          {"likelihood", name_of(kLikelihoods, likelihood)},
+          {"likelihood", to_string(likelihood)},
           {"encoder", name_of(kEncoders, encoder)},
           {"sigma_min", sigma_min},
           {"weights", name_of(kWeights, weights)}};
@@ -80,7 +85,7 @@ VaeConfig VaeConfig::from_json(const nlohmann::json& config) {
     out.latent_dim = config.at("latent").get<int64_t>();
     out.hidden = config.at("hidden").get<std::vector<int64_t>>();
     out.activation = nn::parse_activation(config.at("activation").get<std::string>());
-    out.likelihood = parse(kLikelihoods, "likelihood", config.at("likelihood").get<std::string>());
+    out.likelihood = parse_likelihood(config.at("likelihood").get<std::string>());
     out.encoder = parse(kEncoders, "encoder", config.at("encoder").get<std::string>());
     out.sigma_min = config.at("sigma_min").get<double>();
     out.weights = parse(kWeights, "weights", config.value("weights", "point"));
@@ -125,21 +130,22 @@ Vae::Vae(VaeConfig config, const at::TensorOptions& options) : config_(std::move
   const std::vector<int64_t> reversed(config_.hidden.rbegin(), config_.hidden.rend());
   const bool bernoulli = config_.likelihood == Likelihood::kBernoulli;
   if (config_.weights == Weights::kBayes) {
-    bayesian_decoder_ =
-        std::make_shared<BayesianDecoder>(BayesianDecoderConfig{.latent_dim = config_.latent_dim,
-                                                                .data_dim = config_.data_dim,
-                                                                .widths = reversed,
-                                                                .activation = config_.activation,
-                                                                .bernoulli = bernoulli,
-                                                                .gaussian = head_of(config_)},
-                                          options);
+    bayesian_decoder_ = std::make_shared<BayesianDecoder>(
+        BayesianDecoderConfig{.latent_dim = config_.latent_dim,
+                              .data_dim = config_.data_dim,
+                              .widths = reversed,
+                              .activation = config_.activation,
+                              .bernoulli = bernoulli,
+                              .gaussian = gaussian_head(config_.likelihood, config_.sigma_min)},
+        options);
     return;
   }
   decoder_ = std::make_shared<Network>(config_.latent_dim, reversed, config_.activation, options);
   if (bernoulli)
     decoder_->bernoulli(config_.data_dim, options);
   else
-    decoder_->gaussian(config_.data_dim, head_of(config_), options);
+    decoder_->gaussian(config_.data_dim, gaussian_head(config_.likelihood, config_.sigma_min),
+                       options);
 }
 
 Independent Vae::encode(const at::Tensor& x) const { return encoder_->forward(x); }

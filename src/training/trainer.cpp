@@ -76,6 +76,7 @@ void Trainer::step(const std::vector<int64_t>& order, int64_t first) {
   sums_.reconstruction += weight * result.reconstruction;
   sums_.kl += weight * result.kl;
   sums_.log_prior += weight * result.log_prior;
+  sums_.supervision += weight * result.supervision;
   sums_.rows += weight;
   ++progress_.step;
   progress_.samples += rows.numel();
@@ -95,6 +96,7 @@ void Trainer::report_epoch() {
                          {"train_kl", sums_.kl / sums_.rows},
                          {"log_prior", sums_.log_prior / sums_.rows},
                          {"lr", optimizer_.lr}};
+  if (sums_.supervision != 0) line["train_supervision"] = sums_.supervision / sums_.rows;
   if (on_epoch) line.update(on_epoch(progress_));
   run_.append_metrics(line);
 }
@@ -111,7 +113,8 @@ void Trainer::save_checkpoint() {
                                      sums_.kl,
                                      sums_.log_prior,
                                      sums_.rows,
-                                     static_cast<double>(progress_.gradient_evaluations)};
+                                     static_cast<double>(progress_.gradient_evaluations),
+                                     sums_.supervision};
   file.tensors.push_back({"training", at::tensor(state, at::kDouble)});
   file.metadata["elbo.format"] = "checkpoint 1";
   run_.save_checkpoint(file, progress_.step);
@@ -129,8 +132,9 @@ bool Trainer::resume() {
     tensor.copy_(saved);
   }
   const auto state = found->file.at("training");
-  constexpr int64_t kNumbers = 10, kWithoutGradients = 9;
-  if ((state.numel() != kNumbers && state.numel() != kWithoutGradients) ||
+  // Later versions have added numbers at the end.
+  constexpr int64_t kNumbers = 11, kWithoutSupervision = 10, kWithoutGradients = 9;
+  if (state.dim() != 1 || state.numel() < kWithoutGradients || state.numel() > kNumbers ||
       state.scalar_type() != at::kDouble)
     throw DataError(found->file.name + ": 'training' is not a checkpoint of this version");
   const double* s = state.data_ptr<double>();
@@ -140,7 +144,8 @@ bool Trainer::resume() {
   progress_.seconds = s[3];
   sums_ = {.elbo = s[4], .reconstruction = s[5], .kl = s[6], .log_prior = s[7], .rows = s[8]};
   progress_.gradient_evaluations =
-      state.numel() == kNumbers ? static_cast<int64_t>(s[kNumbers - 1]) : 0;
+      state.numel() >= kWithoutSupervision ? static_cast<int64_t>(s[kWithoutSupervision - 1]) : 0;
+  if (state.numel() == kNumbers) sums_.supervision = s[kNumbers - 1];
   last_checkpoint_step_ = progress_.step;
   run_.truncate_metrics(progress_.epoch);
   return true;

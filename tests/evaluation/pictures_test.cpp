@@ -44,5 +44,33 @@ TEST(Pictures, ReconstructionIsDecodedFromTheGuidesMean) {
   EXPECT_TRUE(at::allclose(reconstruct(vae, x), vae.decode(vae.encode(x).mean()).mean()));
 }
 
+SemiSupervised with_classes() {
+  SemiSupervised model({.data_dim = 6, .classes = 3, .latent_dim = 2, .hidden = {8}}, kDouble);
+  initialise_model(model, nn::Init::kXavier, 1);
+  return model;
+}
+
+TEST(Pictures, ClassesHaveTheSameStyles) {
+  const auto model = with_classes();
+  const auto x = class_samples(model, 4, Noise(1));
+  ASSERT_EQ(x.sizes(), at::IntArrayRef({4, 3, 6}));
+  EXPECT_TRUE(at::allclose(class_samples(model, 2, Noise(1)), x.narrow(0, 0, 2), 1e-14, 1e-14));
+  const auto z2 = Noise(1).site("z2").draws(4).normal({4, 2}, kDouble);
+  for (int64_t y = 0; y < 3; ++y) {
+    const auto expected = model.generate(at::full({4}, y, at::kLong), z2).mean();
+    EXPECT_TRUE(at::allclose(x.select(1, y), expected, 1e-12, 1e-12));
+  }
+}
+
+TEST(Pictures, RowsInEveryClassKeepTheirStyle) {
+  const auto model = with_classes();
+  const auto x = Noise(2).uniform({5, 6}, kDouble);
+  const auto found = in_every_class(model, x);
+  ASSERT_EQ(found.sizes(), at::IntArrayRef({5, 3, 6}));
+  const auto y = model.classify(x).mode();
+  const auto own = found.gather(1, y.view({5, 1, 1}).expand({5, 1, 6})).squeeze(1);
+  EXPECT_TRUE(at::allclose(own, reconstruct(model, x), 1e-12, 1e-12));
+}
+
 }  // namespace
 }  // namespace elbo

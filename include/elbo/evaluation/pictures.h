@@ -2,7 +2,7 @@
 #pragma once
 
 #include "elbo/data/batch_source.h"
-#include "elbo/models/model.h"
+#include "elbo/models/semi_supervised.h"
 
 namespace elbo {
 
@@ -19,6 +19,15 @@ namespace elbo {
 /// the top, z_2 falling; [side * side, D]. ConfigError unless the latent space has 2 dimensions.
 [[nodiscard]] at::Tensor manifold(const Model& model, int64_t side,
                                   const at::TensorOptions& options);
+
+/// Pixel means of x ~ p(x | y, z2), z2 ~ N(0, I), of every class y with the same styles z2:
+/// [count, K, D].
+[[nodiscard]] at::Tensor class_samples(const SemiSupervised& model, int64_t count,
+                                       const Noise& noise);
+
+/// Rows in every class, each in its own style, the mean of q(z2 | y, x) at the likeliest y: pixel
+/// means [M, K, D].
+[[nodiscard]] at::Tensor in_every_class(const SemiSupervised& model, const at::Tensor& x);
 
 /// Pixel means of p(x | z) at the guide's mean: [M, D].
 [[nodiscard]] at::Tensor reconstruct(const Model& model, const at::Tensor& x);

@@ -20,6 +20,9 @@ class Model {
   /// Segments "theta" (the model's parameters) and "phi" (the guide's).
   [[nodiscard]] virtual std::vector<std::pair<std::string, NamedParameters>> parameters() const = 0;
 
+  /// What belongs to it too, and is saved with it, but is not learnt with it.
+  [[nodiscard]] virtual NamedParameters fixed() const { return {}; }
+
   /// q(z | x) for x [M, D].
   [[nodiscard]] virtual Independent encode(const at::Tensor& x) const = 0;
   /// p(x | z) for z [..., latent].
@@ -48,5 +51,8 @@ void initialise_model(const Model& model, nn::Init init, uint64_t seed);
 
 /// Theta and phi joined, in the order of `parameters()`.
 [[nodiscard]] NamedParameters named_parameters(const Model& model);
+
+/// All that a saved model consists of: those, and `fixed()`.
+[[nodiscard]] NamedParameters saved_parameters(const Model& model);
 
 }  // namespace elbo

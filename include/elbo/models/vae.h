@@ -22,6 +22,12 @@ enum class Likelihood {
   kGaussianUnit,     ///< TT: N(mu(z), I)
 };
 
+/// "bernoulli", "gaussian", "gaussian-sigmoid" or "gaussian-unit"; ConfigError otherwise.
+[[nodiscard]] Likelihood parse_likelihood(const std::string& name);
+[[nodiscard]] std::string to_string(Likelihood likelihood);
+/// The head of a Gaussian one.
+[[nodiscard]] nn::GaussianHeadOptions gaussian_head(Likelihood likelihood, double sigma_min);
+
 /// q(z | x).
 enum class Encoder {
   kGaussian,      ///< AEVB C.2: mean and log-variance heads

@@ -70,7 +70,7 @@ class Trainer {
 
  private:
   struct Sums {  // of the epoch under way, weighted by rows
-    double elbo = 0, reconstruction = 0, kl = 0, log_prior = 0, rows = 0;
+    double elbo = 0, reconstruction = 0, kl = 0, log_prior = 0, rows = 0, supervision = 0;
   };
   void step(const std::vector<int64_t>& order, int64_t first);
   /// The line of the epoch under way, or just over.
