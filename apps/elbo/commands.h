@@ -17,6 +17,8 @@ void add_reproduce(CLI::App& program);
 void add_info(CLI::App& program);
 void add_data(CLI::App& program);
 void add_cluster(CLI::App& program);
+void add_classify(CLI::App& program);
+void add_styles(CLI::App& program);
 
 /// Set by SIGINT and SIGTERM: training stops at the next step's end.
 [[nodiscard]] bool interrupted();

@@ -12,6 +12,7 @@
 #include "elbo/evaluation/posterior_evidence.h"
 #include "elbo/kernels/runtime.h"
 #include "elbo/models/mixture.h"
+#include "elbo/models/semi_supervised.h"
 #include "elbo/models/vae.h"
 #include "support/loaded_run.h"
 #include "support/progress_bar.h"
@@ -125,6 +126,11 @@ void print_notes(const Method& method, const EvidenceSummary& found) {
 
 /// What the estimators of log p(x) do not know.
 void check_estimator(const std::string& estimator, const LoadedRun& run, const Rows& rows) {
+  if (dynamic_cast<const SemiSupervised*>(run.model.get()) != nullptr && estimator != "importance")
+    throw ConfigError(fmt::format(
+        "--estimator {}: moves continuous latent variables, and y is discrete; expected elbo or "
+        "importance",
+        estimator));
   const auto* mixture = dynamic_cast<const Mixture*>(run.model.get());
   if (mixture != nullptr && mixture->is_bayesian())
     throw ConfigError(fmt::format(

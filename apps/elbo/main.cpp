@@ -47,7 +47,7 @@ int run(int argc, char** argv) {
   program.footer("Example: elbo train digits --out runs/digits");
   for (const auto add :
        {add_train, add_evaluate, add_compare, add_sample, add_manifold, add_reconstruct, add_encode,
-        add_decode, add_cluster, add_reproduce, add_info, add_data})
+        add_decode, add_cluster, add_classify, add_styles, add_reproduce, add_info, add_data})
     add(program);
   try {
     program.parse(argc, argv);

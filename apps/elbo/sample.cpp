@@ -7,6 +7,7 @@
 #include "elbo/kernels/runtime.h"
 #include "support/output.h"
 #include "support/report.h"
+#include "support/semi_supervised.h"
 
 namespace elbo::cli {
 namespace {
@@ -15,12 +16,21 @@ struct Arguments {
   std::string run, out;
   int64_t count = 100;
   uint64_t seed = 0;
-  bool means = false;
+  bool means = false, classes = false;
 };
 
 void sample(const Arguments& a) {
   runtime::tune();
   const auto run = open_run(a.run);
+  if (a.classes && is_picture(a.out)) {
+    io::write_file(a.out, classes_picture(run, a.count, a.seed));
+    return;
+  }
+  if (a.classes) {
+    const auto& model = semi_supervised(run, "sample --classes");
+    write_array(a.out, class_samples(model, a.count, Noise(a.seed).site("sample")).flatten(1));
+    return;
+  }
   if (is_picture(a.out)) {
     io::write_file(a.out, sample_picture(run, a.count, a.seed));
     return;
@@ -41,8 +51,12 @@ void add_sample(CLI::App& program) {
       ->check(CLI::PositiveNumber)
       ->default_str("100");
   command->add_flag("--means", a->means, "in arrays: means of p(x|z) instead of draws");
+  command->add_flag("--classes", a->classes,
+                    "means of every class y, of a semi-supervised model, --count styles of each");
   command->add_option("--seed", a->seed, "of the draws")->default_str("0");
-  command->footer("Example: elbo sample runs/digits --count 64 --out samples.png");
+  command->footer(
+      "Example: elbo sample runs/digits --count 64 --out samples.png\n"
+      "Example: elbo sample runs/few-labels --classes --count 10 --out classes.png");
   command->callback([a] { sample(*a); });
 }
 

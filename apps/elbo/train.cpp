@@ -17,6 +17,7 @@
 #include "support/loaded_run.h"
 #include "support/progress_bar.h"
 #include "support/report.h"
+#include "support/semi_supervised.h"
 #include "support/train_em.h"
 
 namespace elbo::cli {
@@ -62,6 +63,8 @@ void finish(const LoadedRun& run, const data::DataSet& set, const Trainer& train
   }
   if (last.contains("test_elbo"))
     fmt::print("test bound {:.4f} nats per datum\n", last["test_elbo"].get<double>());
+  if (last.contains("test_error"))
+    fmt::print("test error {:.2f} %\n", 100 * last["test_error"].get<double>());
   if (!learns_guide(run.settings))
     fmt::print("log p(x): elbo evaluate {} {} --estimator hmc\n", path,
                run.description.at("data").at("name").get<std::string>());
@@ -103,8 +106,9 @@ void train(const Arguments& a) {
   check_learner(s);
   runtime::tune({.threads = static_cast<int>(s.integer("threads"))});
 
-  const auto set = data::load(
+  auto set = data::load(
       spec, {.test_file = s.word("test"), .seed = static_cast<uint64_t>(s.integer("data-seed"))});
+  keep_train_rows(set, s);
   const auto options = tensor_options(s);
   if (!run) {
     auto model = make_model(model_config(s, set), options);
@@ -118,9 +122,10 @@ void train(const Arguments& a) {
 
   const auto binarize = data::parse_binarize(s.word("binarize"));
   const auto type = options.dtype().toScalarType();
-  const data::BatchSource source(set.train, set.scale, binarize, type);
+  const auto source = labelled_source({set.train, set.scale, binarize, type}, set, s);
   const auto seed = static_cast<uint64_t>(s.integer("seed"));
   DiscardUnlessKept discard{run->directory};
+  load_features(*run, a.resume);
   if (s.word("lr") == "auto") {
     ProgressBar bar;
     const auto rate = chosen_rate(
@@ -149,6 +154,8 @@ void train(const Arguments& a) {
     return;
   }
   initialise_model(*run->model, nn::parse_init(s.word("init")), seed);
+  // What is not learnt is in no checkpoint: --resume finds it here.
+  if (!a.resume && !run->model->fixed().empty()) save_weights(run->directory, *run->model);
   const auto trainee = make_learner(*run->model, s, s.real("lr"), source.rows());
 
   Trainer trainer(trainer_options(s), *trainee.learner, *trainee.optimizer, source, run->directory);
@@ -167,6 +174,7 @@ void train(const Arguments& a) {
                 {"test_standard_error", e.standard_error},
                 {"test_reconstruction", e.reconstruction},
                 {"test_kl", e.kl}});
+    out.update(test_error(*run->model, set, test));
     sigma = smallest_sigma(*run->model, test, evaluation);
     if (std::isfinite(sigma)) out["smallest_sigma"] = sigma;
     return out;
@@ -197,6 +205,7 @@ void add_train(CLI::App& program) {
   command->footer(
       "A flag goes before the config file, that before the preset, that before the default.\n"
       "Example: elbo train digits --out runs/digits --latent 10\n"
+      "Example: elbo train digits --out runs/few-labels --model semi-supervised --labels 100\n"
       "Example: elbo train table.csv --out runs/clusters --model mixture --components 5\n"
       "Example: elbo train table.csv --out runs/plane --model ppca --latent 2");
   command->callback([a] { train(*a); });

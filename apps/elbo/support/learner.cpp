@@ -8,6 +8,7 @@
 #include "elbo/inference/aevb.h"
 #include "elbo/inference/mcem.h"
 #include "elbo/inference/wake_sleep.h"
+#include "support/semi_supervised.h"
 
 namespace elbo::cli {
 namespace {
@@ -25,7 +26,7 @@ std::shared_ptr<Baseline> make_baseline(const std::string& name, int64_t data_di
   return nullptr;
 }
 
-AevbOptions aevb_options(const Model& model, const Settings& s) {
+AevbOptions aevb_options(const Model& model, const Settings& s, int64_t rows) {
   const int64_t samples = s.integer("mc-samples");
   AevbOptions options{.update = s.word("update") == "joint" ? Update::kJoint : Update::kAlternating,
                       .weight_prior = s.real("weight-prior"),
@@ -42,6 +43,7 @@ AevbOptions aevb_options(const Model& model, const Settings& s) {
     options.estimator = Sgvb{.form = s.word("objective") == "sgvb-a" ? SgvbForm::kA : SgvbForm::kB,
                              .num_particles = samples};
   }
+  if (s.word("model") == "semi-supervised") options.estimator = partly_labelled(s, rows);
   return options;
 }
 
@@ -98,6 +100,7 @@ void check_model_of_learner(const Settings& s) {
   };
   const auto kind = s.kind_of_learner();
   if (model == "vae") expect(kind == "gradient", "aevb, wake-sleep, rws, score-function or mcem");
+  if (model == "semi-supervised") expect(learner == "aevb", "aevb");
   if (model == "mixture") expect(kind == "em", "em");
   if (model == "fa") expect(kind == "em" || learner == "aevb", "em or aevb");
   if (model == "ppca") expect(kind != "gradient" || learner == "aevb", "em, closed-form or aevb");
@@ -119,6 +122,10 @@ void check_learner(const Settings& s) {
   };
   check_model_of_learner(s);
   if (s.kind_of_learner() != "gradient") return;
+  if (s.word("model") == "semi-supervised" && s.word("objective") == "iwae")
+    throw ConfigError(
+        "--objective iwae: --model semi-supervised sums y out of the bound; expected sgvb-a or "
+        "sgvb-b");
   const bool mcem = learner == "mcem";
   belongs("objective", "--learner aevb", learner == "aevb");
   belongs("update", "--learner aevb or score-function",
@@ -170,7 +177,7 @@ Trainee make_learner(const Model& model, const Settings& s, double lr, int64_t r
     return trainee(std::make_unique<WakeSleep>(model.model(), model.guide(), std::move(parameters),
                                                std::move(optimizer), wake_sleep_options(s)));
   return trainee(std::make_unique<Aevb>(model.model(), model.guide(), std::move(parameters),
-                                        std::move(optimizer), aevb_options(model, s)));
+                                        std::move(optimizer), aevb_options(model, s, rows)));
 }
 
 }  // namespace elbo::cli

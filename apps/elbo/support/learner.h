@@ -20,8 +20,8 @@ struct Trainee {
   std::function<nlohmann::json()> diagnostics = {};
 };
 
-/// --learner with what belongs to it, for a training set of so many rows; takes the model's
-/// parameters over.
+/// --learner with what belongs to it, for epochs of so many rows; takes the model's parameters
+/// over.
 [[nodiscard]] Trainee make_learner(const Model& model, const Settings& settings, double lr,
                                    int64_t rows);
 

@@ -112,7 +112,7 @@ LoadedRun open_run(const std::string& path) {
   auto run = open_description(path);
   const auto file = io::load(run.directory.weights());
   const at::NoGradGuard no_grad;
-  for (auto [name, parameter] : named_parameters(*run.model)) {
+  for (auto [name, parameter] : saved_parameters(*run.model)) {
     const auto& saved = file.at(name);
     if (saved.sizes() != parameter.sizes())
       throw DataError(fmt::format("{}: '{}' has shape [{}]; expected [{}]", file.name, name,
@@ -158,7 +158,7 @@ void add_rows_arguments(CLI::App& command, RowsArguments& which, const std::stri
 
 void save_weights(const io::RunDirectory& directory, const Model& model) {
   io::TensorFile file;
-  for (auto& [name, parameter] : named_parameters(model))
+  for (auto& [name, parameter] : saved_parameters(model))
     file.tensors.push_back({name, parameter.detach()});
   io::save(directory.weights(), file);
 }

@@ -10,6 +10,8 @@
 
 #include "elbo/error.h"
 #include "elbo/models/ppca.h"
+#include "elbo/models/semi_supervised.h"
+#include "support/semi_supervised.h"
 
 namespace elbo::cli {
 namespace {
@@ -20,15 +22,18 @@ int64_t columns_of(const data::DataSet& set) {
   return n;
 }
 
+std::string likelihood_of(const Settings& settings, const data::DataSet& set) {
+  const auto& word = settings.word("likelihood");
+  return word != "auto" ? word : set.images() ? "bernoulli" : "gaussian";
+}
+
 nlohmann::json vae_config(const Settings& settings, const data::DataSet& set) {
-  std::string likelihood = settings.word("likelihood");
-  if (likelihood == "auto") likelihood = set.images() ? "bernoulli" : "gaussian";
   return {{"model", "vae"},
           {"data_dim", columns_of(set)},
           {"latent", settings.integer("latent")},
           {"hidden", settings.integers("hidden")},
           {"activation", settings.word("activation")},
-          {"likelihood", likelihood},
+          {"likelihood", likelihood_of(settings, set)},
           {"encoder", settings.word("encoder")},
           {"sigma_min", settings.real("sigma-min")},
           {"weights", settings.word("weights")}};
@@ -82,12 +87,26 @@ nlohmann::json ppca_config(const Settings& settings, const data::DataSet& set) {
   return config.to_json();
 }
 
+nlohmann::json semi_supervised_config(const Settings& settings, const data::DataSet& set) {
+  SemiSupervisedConfig config{.data_dim = columns_of(set),
+                              .classes = set.train.labels.max().item<int64_t>() + 1,
+                              .latent_dim = settings.integer("latent"),
+                              .hidden = settings.integers("hidden"),
+                              .activation = nn::parse_activation(settings.word("activation")),
+                              .likelihood = parse_likelihood(likelihood_of(settings, set)),
+                              .sigma_min = settings.real("sigma-min")};
+  if (!settings.word("stack").empty())
+    config.features = VaeConfig::from_json(open_features(settings).description.at("model"));
+  return config.to_json();
+}
+
 }  // namespace
 
 nlohmann::json model_config(const Settings& settings, const data::DataSet& set) {
   const auto& model = settings.word("model");
   if (model == "mixture") return mixture_config(settings, set);
   if (model == "ppca" || model == "fa") return ppca_config(settings, set);
+  if (model == "semi-supervised") return semi_supervised_config(settings, set);
   return vae_config(settings, set);
 }
 

@@ -12,6 +12,7 @@
 #include "elbo/plotting/line_chart.h"
 #include "elbo/plotting/report.h"
 #include "support/learner.h"
+#include "support/semi_supervised.h"
 
 namespace elbo::cli {
 namespace {
@@ -56,6 +57,22 @@ std::vector<std::byte> reconstruction_picture(const LoadedRun& run, const data::
   return plotting::reconstruction_pairs_png(
       run.as_images(batch["x"], "reconstruct"),
       run.as_images(reconstruct(*run.model, with_gaps(batch)), "reconstruct"), 10);
+}
+
+std::vector<std::byte> classes_picture(const LoadedRun& run, int64_t count, uint64_t seed) {
+  const auto& model = semi_supervised(run, "sample --classes");
+  const auto x = class_samples(model, count, Noise(seed).site("sample"));
+  return plotting::image_grid_png(run.as_images(x.flatten(0, 1), "sample"),
+                                  {.columns = model.classes(), .scale = 2});
+}
+
+std::vector<std::byte> styles_picture(const LoadedRun& run, const data::BatchSource& source,
+                                      int64_t count) {
+  const auto& model = semi_supervised(run, "styles");
+  const auto x = source.range(0, std::min(count, source.rows()), evaluation_noise(0))["x"];
+  const auto all = at::cat({x.unsqueeze(1), in_every_class(model, x)}, 1).flatten(0, 1);
+  return plotting::image_grid_png(run.as_images(all, "styles"),
+                                  {.columns = 1 + model.classes(), .scale = 2, .gap = 1});
 }
 
 namespace {
@@ -106,6 +123,12 @@ void write_report(const LoadedRun& run, const data::DataSet& set) {
       add("reconstructions", "Reconstructions",
           "Test rows, and below each the mean of p(x|z) at the guide's mean.",
           reconstruction_picture(run, source, 50));
+    if (dynamic_cast<const SemiSupervised*>(run.model.get()) != nullptr) {
+      add("classes", "Classes", "A row a style z2 drawn from the prior, a column a class.",
+          classes_picture(run, 10, static_cast<uint64_t>(run.settings.integer("seed"))));
+      add("styles", "Styles", "Test rows, and beside each the same style in every class.",
+          styles_picture(run, source, 10));
+    }
     if (mixture == nullptr && run.model->latent_dim() == 2)
       add("manifold", "Manifold",
           "The latent plane through the inverse normal CDF (AEVB figure 4).",

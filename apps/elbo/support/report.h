@@ -17,5 +17,11 @@ void write_report(const LoadedRun& run, const data::DataSet& set);
 [[nodiscard]] std::vector<std::byte> sample_picture(const LoadedRun& run, int64_t count,
                                                     uint64_t seed);
 [[nodiscard]] std::vector<std::byte> manifold_picture(const LoadedRun& run, int64_t side);
+/// Of a semi-supervised model, a row a style and a column a class: styles drawn from the prior; and
+/// those of data, each row of which stands in front.
+[[nodiscard]] std::vector<std::byte> classes_picture(const LoadedRun& run, int64_t count,
+                                                     uint64_t seed);
+[[nodiscard]] std::vector<std::byte> styles_picture(const LoadedRun& run,
+                                                    const data::BatchSource& source, int64_t count);
 
 }  // namespace elbo::cli

@@ -15,8 +15,10 @@ namespace {
 
 using Kind = Setting::Kind;
 
-constexpr const char *kVae = "vae", *kMixture = "mixture", *kLatent = "vae | ppca | fa",
-                     *kBayes = "vae | mixture", *kEm = "em", *kGradient = "gradient";
+constexpr const char *kVae = "vae", *kMixture = "mixture", *kSemi = "semi-supervised",
+                     *kLatent = "vae | ppca | fa | semi-supervised",
+                     *kNetwork = "vae | semi-supervised", *kBayes = "vae | mixture", *kEm = "em",
+                     *kGradient = "gradient";
 
 template <class T>
 T parse_number(const Setting& setting, std::string_view text) {
@@ -77,8 +79,18 @@ const std::vector<Setting>& settings() {
   static const std::vector<Setting> table = {
       {"preset", "a set of defaults: today's practice, or AEVB section 5", "default",
        "default | aevb", Kind::kWord, 0, kGradient},
-      {"model", "a variational auto-encoder, a mixture, probabilistic PCA, factor analysis", "vae",
-       "vae | mixture | ppca | fa", Kind::kWord},
+      {"model",
+       "a variational auto-encoder, one with classes of which few are known, a mixture, "
+       "probabilistic PCA, factor analysis",
+       "vae", "vae | semi-supervised | mixture | ppca | fa", Kind::kWord},
+      {"labels", "of semi-supervised: rows that keep theirs, as many of each class", "100",
+       "an integer >= 1", Kind::kInteger, 1, kSemi},
+      {"labelled-batch", "of semi-supervised: rows with labels that join each minibatch", "100",
+       "an integer >= 1", Kind::kInteger, 1, kSemi},
+      {"alpha", "of semi-supervised: weight of the mean log q(y|x) where y is known", "0.1",
+       "a number >= 0", Kind::kReal, 0, kSemi},
+      {"stack", "of semi-supervised: a run of --model vae, whose z takes the place of x", "",
+       "<run>", Kind::kWord, 0, kSemi},
       {"components", "K, of a mixture", "8", "an integer >= 1", Kind::kInteger, 1, kMixture},
       {"family", "of a mixture's components: one for all columns, or one for each", "normal",
        "<names with commas>", Kind::kWord, 0, kMixture},
@@ -94,14 +106,14 @@ const std::vector<Setting>& settings() {
        1, kEm},
       {"tolerance", "EM stops at a smaller gain, in nats per datum", "0.000001", "a number >= 0",
        Kind::kReal, 0, kEm},
-      {"latent", "latent dimensions (ppca and fa: 2)", "20", "an integer >= 1", Kind::kInteger, 1,
-       kLatent},
+      {"latent", "latent dimensions (ppca and fa: 2, semi-supervised: 50)", "20", "an integer >= 1",
+       Kind::kInteger, 1, kLatent},
       {"hidden", "widths of the encoder's hidden layers; the decoder's are reversed", "500",
-       "integers >= 1 with commas, or none for a linear model", Kind::kIntegers, 1, kVae},
-      {"activation", "of the hidden layers", "tanh", "tanh | relu | softplus | sigmoid | identity",
-       Kind::kWord, 0, kVae},
+       "integers >= 1 with commas, or none for a linear model", Kind::kIntegers, 1, kNetwork},
+      {"activation", "of the hidden layers (semi-supervised: softplus)", "tanh",
+       "tanh | relu | softplus | sigmoid | identity", Kind::kWord, 0, kNetwork},
       {"likelihood", "p(x|z); auto: bernoulli for images, gaussian otherwise", "auto",
-       "auto | bernoulli | gaussian | gaussian-sigmoid | gaussian-unit", Kind::kWord, 0, kVae},
+       "auto | bernoulli | gaussian | gaussian-sigmoid | gaussian-unit", Kind::kWord, 0, kNetwork},
       {"encoder", "q(z|x); gaussian-tanh has its mean through tanh, gaussian-unit variance 1",
        "gaussian", "gaussian | gaussian-tanh | gaussian-unit", Kind::kWord, 0, kVae},
       {"weights",
@@ -112,7 +124,7 @@ const std::vector<Setting>& settings() {
        "components hold rows; auto: 1 / K",
        "auto", "auto or a number > 0", Kind::kReal, 1e-300, kMixture},
       {"sigma-min", "smooth floor of a Gaussian likelihood's sigma", "0.001", "a number >= 0",
-       Kind::kReal, 0, kVae},
+       Kind::kReal, 0, kNetwork},
       {"binarize", "of images: grey as stored, x > 1/2, or drawn anew at every visit", "none",
        "none | threshold | sample", Kind::kWord},
       {"learner",
@@ -161,6 +173,8 @@ const std::vector<Setting>& settings() {
       {"threads", "0: as many as the machine has", "0", "an integer >= 0", Kind::kInteger},
       {"device", "where to compute", "cpu", "cpu", Kind::kWord},
       {"test", "a file of test rows, instead of the set's own", "", "<file>", Kind::kWord},
+      {"train-rows", "only the first so many training rows; 0: all", "0", "an integer >= 0",
+       Kind::kInteger},
       {"data-seed", "of the built-in digits", "0", "an integer >= 0", Kind::kInteger},
       {"seed", "of weights, order and noise", "0", "an integer >= 0", Kind::kInteger},
   };
@@ -193,11 +207,15 @@ const Values& preset(const std::string& name) {
 }
 
 const Values& model_defaults(const std::string& model) {
-  static const Values none,
-      mixture = {{"learner", "em"}, {"precision", "float64"}},
-      linear = {
-          {"learner", "em"}, {"precision", "float64"}, {"latent", "2"}, {"iterations", "1000"}};
-  return model == "mixture" ? mixture : model == "ppca" || model == "fa" ? linear : none;
+  static const Values none, mixture = {{"learner", "em"}, {"precision", "float64"}},
+                            linear = {{"learner", "em"},
+                                      {"precision", "float64"},
+                                      {"latent", "2"},
+                                      {"iterations", "1000"}},
+                            semi_supervised = {{"latent", "50"}, {"activation", "softplus"}};
+  if (model == "mixture") return mixture;
+  if (model == "semi-supervised") return semi_supervised;
+  return model == "ppca" || model == "fa" ? linear : none;
 }
 
 void add_flags(CLI::App& command, Values& flags) {
