@@ -118,13 +118,13 @@ void train(const Arguments& a) {
                                                 std::move(model), set.event_shape});
   }
   const auto lock = run->directory.lock();
+  DiscardUnlessKept discard{run->directory};
   check_data(set, *run->model);
 
   const auto binarize = data::parse_binarize(s.word("binarize"));
   const auto type = options.dtype().toScalarType();
   const auto source = labelled_source({set.train, set.scale, binarize, type}, set, s);
   const auto seed = static_cast<uint64_t>(s.integer("seed"));
-  DiscardUnlessKept discard{run->directory};
   load_features(*run, a.resume);
   if (s.word("lr") == "auto") {
     ProgressBar bar;

@@ -1,7 +1,8 @@
 // Classes from few labels: elbo train --model semi-supervised, classify, styles, sample --classes.
 #include <sysexits.h>
 
-#include <cstdlib>
+#include <cmath>
+#include <map>
 
 #include "cli/program_fixture.h"
 
@@ -32,12 +33,18 @@ class CliSemiSupervised : public ProgramTest {
     write("kinds/t10k-images-idx3-ubyte", kinds_idx(90));
     write("kinds/t10k-labels-idx1-ubyte", kind_labels_idx(90));
   }
+  /// With the options of `more`, names and values in turn, in place of or beside the usual ones.
   static Words train(const std::string& out, const Words& more = {}) {
-    return Words{"train",     "kinds", "--out",    out,  "--model",  "semi-supervised",
-                 "--labels",  "6",     "--latent", "3",  "--hidden", "12",
-                 "--batch",   "20",    "--epochs", "12", "--lr",     "0.01",
-                 "--threads", "1"} +
-           more;
+    std::map<std::string, std::string> options = {
+        {"--out", out},     {"--model", "semi-supervised"},
+        {"--labels", "6"},  {"--latent", "3"},
+        {"--hidden", "12"}, {"--batch", "20"},
+        {"--epochs", "12"}, {"--lr", "0.01"},
+        {"--threads", "1"}};
+    for (size_t i = 0; i < more.size(); i += 2) options[more[i]] = more[i + 1];
+    Words words = {"train", "kinds"};
+    for (const auto& [name, value] : options) words = words + Words{name, value};
+    return words;
   }
 };
 
@@ -59,7 +66,8 @@ TEST_F(CliSemiSupervised, LearnsClassesAndLeavesPictures) {
   EXPECT_EQ(found.at("rows"), 90);
   EXPECT_EQ(found.at("error"), last.at("test_error"));
   EXPECT_EQ(npy_shape(read("q.npy")), "(90, 3)");
-  EXPECT_EQ(std::count(read("y.csv").begin(), read("y.csv").end(), '\n'), 90);
+  const auto classes = read("y.csv");
+  EXPECT_EQ(std::count(classes.begin(), classes.end(), '\n'), 90);
   EXPECT_TRUE(contains(expect_success({"classify", "A", "kinds", "--part", "test"}), "error "));
 
   expect_success({"sample", "A", "--classes", "--count", "4", "--out", "c.npy"});
@@ -83,6 +91,21 @@ TEST_F(CliSemiSupervised, LearnsClassesAndLeavesPictures) {
   EXPECT_EQ(npy_shape(read("z.npy")), "(300, 6)");
   expect_success({"decode", "A", "z.npy", "--out", "x.npy"});
   EXPECT_TRUE(exists("A/report.html"));
+}
+
+TEST_F(CliSemiSupervised, AlphaWeighsTheMeanOverTheLabels) {
+  // One step from weights of 0.01: q(y|x) is nearly even, log q = -log 3, whatever the batch.
+  for (const auto& batch : {"20", "7"})
+    for (const auto& [alpha, per_batch] :
+         std::map<std::string, std::string>{{"0.1", "6"}, {"2", "3"}}) {
+      const auto run = "A" + alpha + batch;
+      expect_success(train(run, {"--init", "aevb", "--samples", batch, "--batch", batch, "--alpha",
+                                 alpha, "--labelled-batch", per_batch}));
+      EXPECT_NEAR(metrics(run).back().at("train_supervision").get<double>(),
+                  -std::stod(alpha) * std::log(3.0), 0.05 * std::stod(alpha));
+    }
+  expect_success(train("none", {"--samples", "20", "--alpha", "0"}));
+  EXPECT_FALSE(metrics("none").back().contains("train_supervision"));
 }
 
 TEST_F(CliSemiSupervised, StacksOnAnAutoEncoder) {

@@ -212,7 +212,7 @@ TEST(GuideExpectation, AnImpossibleValueCountsNothing) {
   };
   const Trace t = enumerated(program, rows_of(2));
   const auto f = tensor({1, -INFINITY, 3}).view({3, 1, 1});
-  EXPECT_NEAR(GuideExpectation(t)(f).item<double>(), 2.5, 1e-14);
+  EXPECT_NEAR(GuideExpectation(t)(f)[0][1].item<double>(), 2.5, 1e-14);
 }
 
 TEST(Replay, KeepsEnumeratedSitesInTheirPlaceWhateverTheOrder) {
