@@ -36,7 +36,8 @@ Findings unpaired_sources_and_tests(const Tree& tree);
 Findings aten_samplers(const Tree& tree);
 
 /// Kernels that programs run say to a plan (kernels/plan.h) that they can be replayed or that they
-/// cannot: a source below `estimators` that takes a pointer to a tensor's numbers names `recording`.
+/// cannot: a source below `estimators` that takes a pointer to a tensor's numbers names
+/// `recording`.
 Findings unrecorded_kernels(const Tree& tree, const std::set<std::string>& except);
 
 /// No source, script or page is longer than `limit` lines, except those named.
