@@ -19,7 +19,7 @@ Bound ImportanceWeighted::operator()(const Program& model, const Program& guide,
                                      const Noise& noise) const {
   validate();
   const detail::TracePair pair("ImportanceWeighted", model, guide, batch, noise, num_particles);
-  Bound bound{.total = batch.total};
+  Bound bound{.total = batch.total, .weights = batch.weights};
   for (const Site& p : pair.model.sites()) {
     if (!p.in_plate)
       throw SiteError("ImportanceWeighted: site '" + p.name + "' lies outside the plate");

@@ -31,7 +31,7 @@ Bound ScoreFunction::operator()(const Program& model, const Program& guide, cons
   validate();
   const detail::TracePair pair("ScoreFunction", model, guide, batch, noise, num_particles,
                                detail::Draws::kDetached);
-  Bound bound{.total = batch.total};
+  Bound bound{.total = batch.total, .weights = batch.weights};
   at::Tensor log_q;
   for (const Site& p : pair.model.sites()) {
     if (!p.in_plate) throw SiteError("ScoreFunction: site '" + p.name + "' lies outside the plate");
