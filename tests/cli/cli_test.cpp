@@ -13,8 +13,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const Words kCommands = {"train",  "evaluate", "compare", "sample",    "manifold", "reconstruct",
-                         "encode", "decode",   "cluster", "reproduce", "info",     "data"};
+const Words kCommands = {"train",       "evaluate", "compare",  "sample",  "manifold",
+                         "reconstruct", "encode",   "decode",   "cluster", "reproduce",
+                         "info",        "data",     "classify", "styles"};
 
 class Cli : public ProgramTest {
  protected:

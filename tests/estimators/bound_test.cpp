@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include "elbo/estimators/importance_weighted.h"
+#include "elbo/estimators/score_function.h"
 #include "elbo/estimators/sgvb.h"
 #include "estimators/toy.h"
 
@@ -35,6 +37,23 @@ TEST(Bound, CountsGlobalTermsOnce) {
   bound.total = 10;
   EXPECT_DOUBLE_EQ(bound.per_datum().item<double>(), 3 + 1);
   EXPECT_DOUBLE_EQ(bound.full_data().item<double>(), 30 + 10);
+}
+
+TEST(Bound, WeighsRows) {
+  Bound bound;
+  bound.combined = rows();
+  bound.weights = at::tensor({0.5, 1.5}, at::kDouble);
+  bound.total = 10;
+  EXPECT_DOUBLE_EQ(bound.per_datum().item<double>(), (0.5 * (1 + 3) + 1.5 * (2 + 6)) / 4);
+}
+
+TEST(Bound, HasTheWeightsOfItsBatchWhateverTheEstimator) {
+  auto batch = batch_of(at::tensor({1.0, 2.0}, at::kDouble));
+  batch.weights = at::tensor({0.5, 1.5}, at::kDouble);
+  const auto guide = toy_guide(0.3 * one(), 0.8 * one());
+  for (const Estimator& estimator :
+       std::vector<Estimator>{Sgvb{}, ImportanceWeighted{2}, ScoreFunction{}})
+    EXPECT_TRUE(estimator(toy_model, guide, batch, Noise(1)).weights.is_same(batch.weights));
 }
 
 TEST(Bound, CarriesTheGradient) {

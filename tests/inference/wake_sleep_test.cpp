@@ -215,11 +215,13 @@ TEST(WakeSleep, LearnsAGuideOfADiscreteSite) {
   };
   const FlatParameters parameters({{"phi", {{"slope", slope}}}});
   const auto batch = batch_of(at::full({50}, 1.0, at::kDouble));
-  Aevb aevb(model, guide, parameters, std::make_unique<Sgd>(kRate));
-  EXPECT_THROW((void)aevb.step(batch, Noise(1)), SiteError) << "not reparameterised";
   WakeSleep learner(model, guide, parameters, std::make_unique<Sgd>(0.5));
   for (uint64_t t = 0; t < 300; ++t) (void)learner.step(batch, Noise(1, t));
   EXPECT_NEAR(slope.item<double>(), 2 * 1.2, 0.6) << "that of the posterior's log-odds";
+  // AEVB sums both values out: its gradient has no noise, and it ends at the posterior itself.
+  Aevb aevb(model, guide, parameters, std::make_unique<Sgd>(0.5));
+  for (uint64_t t = 0; t < 300; ++t) (void)aevb.step(batch, Noise(1, t));
+  EXPECT_NEAR(slope.item<double>(), 2 * 1.2, 1e-3);
 }
 
 TEST(WakeSleep, RejectsProgramsThatDoNotFit) {
