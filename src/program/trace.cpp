@@ -149,7 +149,8 @@ std::vector<int64_t> Trace::enumerated_sizes() const {
 }
 
 int64_t Trace::enumerated_dim(const Site& site) const {
-  return site.value.dim() - 2 - options_.plate_dims;
+  const auto event = static_cast<int64_t>(site.distribution->event_shape().size());
+  return site.value.dim() - event - 2 - options_.plate_dims;
 }
 
 at::Tensor Trace::enumerate(Site&& site) {

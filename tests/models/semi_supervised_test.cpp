@@ -94,7 +94,7 @@ TEST(SemiSupervised, StackedBoundHasTheTermsOfAllSites) {
 data::Part three_kinds(int64_t count) {
   const auto y = at::arange(count, at::kLong).remainder(kClasses);
   const auto bright = at::one_hot(y, kClasses).to(kDouble).repeat_interleave(2, 1);
-  return {.x = (0.1 + 0.8 * bright - 0.1 * Noise(5).uniform({count, 6}, kDouble)).clamp(0, 1),
+  return {.x = (0.02 + 0.97 * bright - 0.01 * Noise(5).uniform({count, 6}, kDouble)).clamp(0, 1),
           .labels = y};
 }
 
@@ -104,7 +104,7 @@ void learn_features(SemiSupervised& model, const data::BatchSource& source) {
   initialise_model(vae, nn::Init::kXavier, 2);
   FlatParameters parameters(vae.parameters());
   Aevb learner(vae.model(), vae.guide(), parameters, make_optimizer("adam", parameters, 0.01));
-  for (uint64_t step = 0; step < 400; ++step)
+  for (uint64_t step = 0; step < 2000; ++step)
     learner.step(source.range(static_cast<int64_t>(step % 6) * 50, 50, Noise(1)), Noise(4, step));
   model.set_features(vae);
 }
@@ -128,7 +128,7 @@ TEST(SemiSupervised, LearnsClassesFromFewLabels) {
     };
     EXPECT_GT(error(), 0.3);
     StepResult first, last;
-    for (uint64_t step = 0; step < 200; ++step) {
+    for (uint64_t step = 0; step < (stacked ? 800U : 200U); ++step) {
       const Noise noise(2, step);
       last = learner.step(source.range(static_cast<int64_t>(step % 5) * 50, 50, noise), noise);
       if (step == 0) first = last;
