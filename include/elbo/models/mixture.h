@@ -41,8 +41,8 @@ struct MixtureConfig {
 };
 
 /// "normal", "bernoulli", "log-normal", …: words for the laws on the line that have a weighted
-/// maximum-likelihood estimator, and "categorical".
-[[nodiscard]] std::vector<std::string> mixture_families();
+/// maximum-likelihood estimator, and "categorical"; or, `bayesian`, a conjugate prior.
+[[nodiscard]] std::vector<std::string> mixture_families(bool bayesian = false);
 
 /// k ~ Categorical(weights), x ~ p(x | k): sites "k" and "x" ("x.normal", "x.bernoulli", … where
 /// columns have several families), plate "data", column "x" of the batch: [M, D] in float64.
