@@ -116,8 +116,10 @@ std::unique_ptr<at::ObserverContext> on_start(const at::RecordFunction& function
 }
 
 void on_end(const at::RecordFunction& function, at::ObserverContext* context) {
+  if (current == nullptr) return;
+  if (context == nullptr) return current->refuse("an operation whose start was not observed");
   const auto& observed = static_cast<const Observed&>(*context);
-  if (current == nullptr || !observed.counted || --current->depth > 0) return;
+  if (!observed.counted || --current->depth > 0) return;
   current->add(*function.operator_name(), observed.inputs, function.outputs());
 }
 
