@@ -2,7 +2,6 @@
 
 #include <ATen/ATen.h>
 #include <ATen/ExpandUtils.h>
-#include <ATen/Parallel.h>
 
 #include <algorithm>
 #include <cstring>
@@ -11,6 +10,7 @@
 
 #include "kernels/detail/recording.h"
 #include "kernels/detail/simd.h"
+#include "kernels/detail/team.h"
 #include "kernels/detail/through_twin.h"
 
 namespace elbo {
@@ -190,7 +190,7 @@ at::Tensor values(const EventFormula& formula, const variable_list& arguments) {
   auto out = at::empty(layout.batch, arguments[0].options().dtype(at::kDouble));
   auto* to = out.data_ptr<double>();
   detail::recording::refuse("values of a law over vectors");
-  at::parallel_for(0, chunks_of(layout), 1, [&](int64_t begin, int64_t end) {
+  detail::parallel_for(0, chunks_of(layout), 1, [&](int64_t begin, int64_t end) {
     Workspace work(layout, false);
     Pack result;
     const int64_t stop = std::min(end * kChunk, layout.events);
@@ -235,7 +235,7 @@ variable_list gradients(const EventFormula& formula, const variable_list& argume
                                          operand.rows.options().dtype(at::kDouble))
                              : at::empty({layout.events, operand.size}, operand.rows.options());
   }
-  at::parallel_for(0, chunks_of(layout), 1, [&](int64_t begin, int64_t end) {
+  detail::parallel_for(0, chunks_of(layout), 1, [&](int64_t begin, int64_t end) {
     Workspace work(layout, true);
     std::vector<std::vector<Pack>> sums(arity);
     for (int64_t chunk = begin; chunk < end; ++chunk) {

@@ -1,7 +1,6 @@
 #include "elbo/kernels/gaussian_rows.h"
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -12,6 +11,7 @@
 #include "elbo/error.h"
 #include "kernels/detail/recording.h"
 #include "kernels/detail/simd.h"
+#include "kernels/detail/team.h"
 
 namespace elbo {
 namespace {
@@ -260,8 +260,8 @@ at::Tensor gaussian_log_densities(const at::Tensor& x, const at::Tensor& loc,
   static const auto run = for_machine<DensityBlocks, Densities>();
   static const int64_t block = rows_of_block();
   detail::recording::refuse("gaussian_log_densities");
-  at::parallel_for(0, (x.size(0) + block - 1) / block, 1 + (1 << 15) / (block * components * d),
-                   [&](int64_t begin, int64_t end) { run(arguments, begin, end); });
+  detail::parallel_for(0, (x.size(0) + block - 1) / block, 1 + (1 << 15) / (block * components * d),
+                       [&](int64_t begin, int64_t end) { run(arguments, begin, end); });
   return out;
 }
 
@@ -282,8 +282,8 @@ at::Tensor weighted_scatter(const at::Tensor& x, const at::Tensor& weights,
                           .d = d};
   static const auto run = for_machine<ScatterOfComponents, Scatter>();
   detail::recording::refuse("weighted_scatter");
-  at::parallel_for(0, weights.size(0), 1,
-                   [&](int64_t begin, int64_t end) { run(arguments, begin, end); });
+  detail::parallel_for(0, weights.size(0), 1,
+                       [&](int64_t begin, int64_t end) { run(arguments, begin, end); });
   return out;
 }
 

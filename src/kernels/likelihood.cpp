@@ -154,21 +154,30 @@ at::Tensor normal_kl_twin(const at::Tensor* a) {
   return 0.5 * (a[0].square() + a[1].expm1() - a[1]).sum(-1);
 }
 
-constexpr int64_t kScaleGrain = 1 << 16;  // numbers
+/// Columns [begin, end) of rows, each row times its factor.
+struct ScaleColumns {
+  static void run(float* x, const float* by, const detail::Share& rows, int64_t stride,
+                  const detail::Share& columns) {
+    detail::for_tiles(columns.begin, columns.end, [&](int64_t first, auto width) {
+      for (int64_t r = rows.begin; r < rows.end; ++r) {
+        float* __restrict row = x + r * stride + first;
+        for (int64_t c = 0; c < width; ++c) row[c] *= by[r];
+      }
+    });
+  }
+};
 
 /// Each row of `slope` times its g, in place: nobody else has it.
 at::Tensor scale_rows(const at::Tensor& slope, const at::Tensor& incoming) {
+  constexpr int64_t kGrain = 1 << 14;  // numbers
+  static const auto run =
+      simd::Compiled<ScaleColumns>::for_machine<float*, const float*, const detail::Share&, int64_t,
+                                                const detail::Share&>();
   detail::recording::run([slope, g = incoming.contiguous()] {
-    const int64_t size = slope.size(-1), stride = row_stride(slope);
-    const float* by = g.data_ptr<float>();
-    float* rows = slope.data_ptr<float>();
-    at::parallel_for(0, g.numel(), std::max<int64_t>(1, kScaleGrain / std::max<int64_t>(1, size)),
-                     [&](int64_t begin, int64_t end) {
-                       for (int64_t r = begin; r < end; ++r) {
-                         float* __restrict row = rows + r * stride;
-                         for (int64_t i = 0; i < size; ++i) row[i] *= by[r];
-                       }
-                     });
+    detail::for_blocks(g.numel(), slope.size(-1), kGrain, [&](const detail::RowBlock& block) {
+      run(slope.data_ptr<float>(), g.data_ptr<float>(), block.rows, row_stride(slope),
+          block.columns);
+    });
   });
   return slope;
 }

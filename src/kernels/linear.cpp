@@ -57,29 +57,37 @@ struct Backward {
   bool add;  // to what `bias` holds
 };
 
-/// For columns [begin, end). The sums do not depend on how columns are shared out.
+/// For columns [begin, end), down the rows of a tile of them after another: see kTile. The sums do
+/// not depend on how columns are shared out.
 template <Activation kActivation, bool kHalf>
 struct ThroughColumns {
   static void run(const Backward& b, int64_t begin, int64_t end) {
+    detail::for_tiles(begin, end, [&](int64_t first, auto width) { down(b, first, width); });
+  }
+
+ private:
+  template <class Width>
+  static void down(const Backward& b, int64_t begin, Width width) {
     constexpr bool kIdentity = kActivation == Activation::kIdentity;
-    float* __restrict bias = b.bias;
-    if (!b.add) std::fill(bias + begin, bias + end, 0.0F);
+    float sums[detail::kTile] = {};
+    if (b.add) std::copy_n(b.bias + begin, width, sums);
     for (int64_t r = 0; r < b.rows; ++r) {
-      const int64_t row = r * b.columns;
-      const float* __restrict g = b.incoming + row;
-      [[maybe_unused]] const float* __restrict y = b.y + row;
-      [[maybe_unused]] float* __restrict inner = b.inner + (kIdentity || kHalf ? 0 : row);
-      [[maybe_unused]] uint16_t* __restrict half = b.half + (kHalf ? row : 0);
-      for (int64_t c = begin; c < end; ++c) {
+      const int64_t at = r * b.columns + begin;
+      const float* __restrict g = b.incoming + at;
+      [[maybe_unused]] const float* __restrict y = b.y + at;
+      [[maybe_unused]] float* __restrict inner = b.inner + (kIdentity || kHalf ? 0 : at);
+      [[maybe_unused]] uint16_t* __restrict half = b.half + (kHalf ? at : 0);
+      for (int64_t c = 0; c < width; ++c) {
         float through = g[c];
         if constexpr (!kIdentity) through *= slope<kActivation>(y[c]);
         if constexpr (kHalf)
           half[c] = simd::upper_half(through);
         else if constexpr (!kIdentity)
           inner[c] = through;
-        bias[c] += through;
+        sums[c] += through;
       }
     }
+    std::copy_n(sums, width, b.bias + begin);
   }
 };
 using Columns = void (*)(const Backward&, int64_t begin, int64_t end);
@@ -106,16 +114,14 @@ Columns columns_of(Activation activation) {
 }
 
 void through_activation(const Backward& b, Activation activation) {
-  // Whole cache lines, and enough numbers for a thread to outweigh waking it, some 4 us.
-  constexpr int64_t kLine = 16, kWork = 1 << 16;
-  const int64_t lines = (b.columns + kLine - 1) / kLine;
+  constexpr int64_t kGrain = 1 << 14;  // numbers
   detail::recording::run(
-      [b, lines,
+      [b, parts = detail::parts_for(b.rows * b.columns, kGrain),
        run = b.half != nullptr ? columns_of<true>(activation) : columns_of<false>(activation)] {
-        at::parallel_for(0, lines, std::max<int64_t>(1, kWork / (b.rows * kLine)),
-                         [&](int64_t begin, int64_t end) {
-                           run(b, begin * kLine, std::min(end * kLine, b.columns));
-                         });
+        detail::for_parts(parts, [&](int64_t part) {
+          const auto own = detail::share_of(b.columns, part, parts);
+          run(b, own.begin, own.end);
+        });
       });
 }
 

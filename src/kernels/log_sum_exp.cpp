@@ -1,7 +1,6 @@
 #include "elbo/kernels/log_sum_exp.h"
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
@@ -10,6 +9,7 @@
 #include "elbo/kernels/math.h"
 #include "kernels/detail/recording.h"
 #include "kernels/detail/simd.h"
+#include "kernels/detail/team.h"
 
 namespace elbo {
 namespace {
@@ -88,9 +88,10 @@ at::Tensor in_one_pass(const at::Tensor& x, int64_t dim, at::Tensor* weights) {
       table.sum += o * inner;
       if (table.weights != nullptr) table.weights += o * k * inner;
       const int64_t blocks = (inner + kColumns - 1) / kColumns;
-      at::parallel_for(0, blocks, 1 + (1 << 14) / (k * kColumns), [&](int64_t begin, int64_t end) {
-        run(table, begin * kColumns, std::min(end * kColumns, inner));
-      });
+      detail::parallel_for(0, blocks, 1 + (1 << 14) / (k * kColumns),
+                           [&](int64_t begin, int64_t end) {
+                             run(table, begin * kColumns, std::min(end * kColumns, inner));
+                           });
     }
   });
   return sum;

@@ -1,7 +1,6 @@
 #include "elbo/kernels/noise.h"
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 #include <Random123/philox.h>
 #if defined(ELBO_HAS_AVX2_LOOPS)
 #include <immintrin.h>
@@ -16,6 +15,7 @@
 #include "elbo/kernels/elementwise.h"
 #include "kernels/detail/blocks.h"
 #include "kernels/detail/recording.h"
+#include "kernels/detail/team.h"
 
 namespace elbo {
 namespace {
@@ -303,7 +303,7 @@ void Noise::for_each_block(const Layout& layout, const Sink& sink) const {
   constexpr int64_t kEach = Tile::kEach, kMade = kTile * kEach;
   const int64_t event = layout.event, blocks = (event + kEach - 1) / kEach;
   // Blocks, not rows, are divided among the threads: one event may be all there is.
-  at::parallel_for(0, layout.groups * blocks, 4096, [&](int64_t begin, int64_t end) {
+  detail::parallel_for(0, layout.groups * blocks, 4096, [&](int64_t begin, int64_t end) {
     int64_t group = begin / blocks, block = begin % blocks;
     int64_t first = group * event + block * kEach, count = 0;
     Counter of_group = counter(layout, group, 0);
@@ -472,7 +472,7 @@ at::Tensor Noise::draw_with(at::IntArrayRef shape, at::TensorList parameters,
         values[k] = held[k].template data_ptr<scalar_t>();
         step[k] = held[k].numel() == 1 ? 0 : 1;
       }
-      at::parallel_for(0, out.numel(), 1024, [&](int64_t begin, int64_t end) {
+      detail::parallel_for(0, out.numel(), 1024, [&](int64_t begin, int64_t end) {
         int64_t group = begin / layout.event, place = begin % layout.event;
         for (int64_t i = begin; i < end; i += kLanes) {
           const int64_t count = std::min(kLanes, end - i);

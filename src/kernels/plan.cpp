@@ -12,6 +12,8 @@
 
 #include "elbo/error.h"
 #include "kernels/detail/recording.h"
+#include "kernels/detail/rows.h"
+#include "kernels/detail/team.h"
 
 namespace elbo {
 namespace {
@@ -79,11 +81,60 @@ class Operation {
   std::vector<at::Tensor> results_;
 };
 
+/// a + b or a b of float32 tensors alike, as autograd adds up gradients: where they are small,
+/// finding ATen's loop takes longer than the loop.
+class Arithmetic {
+ public:
+  /// Nothing where it is something else.
+  static std::optional<Arithmetic> of(const c10::OperatorName& name,
+                                      const std::vector<IValue>& inputs,
+                                      const std::vector<at::Tensor>& results) {
+    const bool adds = name.name == "aten::add", multiplies = name.name == "aten::mul";
+    if ((!adds && !multiplies) || inputs.size() < 2 || results.size() != 1 ||
+        !inputs[0].isTensor() || !inputs[1].isTensor())
+      return std::nullopt;
+    if (adds && !(inputs.size() > 2 && inputs[2].isScalar() && inputs[2].toScalar().equal(1)))
+      return std::nullopt;
+    const at::Tensor &a = inputs[0].toTensor(), &b = inputs[1].toTensor(), &out = results[0];
+    for (const at::Tensor* x : {&a, &b, &out})
+      if (x->scalar_type() != at::kFloat || x->sizes() != out.sizes() || x->dim() == 0 ||
+          x->numel() == 0 || detail::row_stride(*x) < 0)
+        return std::nullopt;
+    return Arithmetic(adds, a, b, out);
+  }
+
+  void operator()(uint64_t) const {
+    const int64_t columns = out_.size(-1), rows = out_.numel() / columns;
+    const float *a = a_.data_ptr<float>(), *b = b_.data_ptr<float>();
+    float* out = out_.data_ptr<float>();
+    for (int64_t r = 0; r < rows; ++r, a += a_stride_, b += b_stride_, out += out_stride_)
+      for (int64_t c = 0; c < columns; ++c) out[c] = adds_ ? a[c] + b[c] : a[c] * b[c];
+  }
+
+ private:
+  Arithmetic(bool adds, const at::Tensor& a, const at::Tensor& b, const at::Tensor& out)
+      : adds_(adds),
+        a_(without_graph(a)),
+        b_(without_graph(b)),
+        out_(out),
+        a_stride_(detail::row_stride(a)),
+        b_stride_(detail::row_stride(b)),
+        out_stride_(detail::row_stride(out)) {}
+
+  bool adds_;
+  at::Tensor a_, b_, out_;
+  int64_t a_stride_, b_stride_, out_stride_;
+};
+
 }  // namespace
 
 /// What a plan holds.
 struct detail::RecordedPlan {
-  std::vector<std::function<void(uint64_t)>> kernels;
+  struct Kernel {
+    std::function<void(uint64_t)> run;
+    bool wide = false;  // an operation of ATen's that shares itself out among threads
+  };
+  std::vector<Kernel> kernels;
   std::vector<at::Tensor> kept;  // so that their memory is not given to others
   std::string refusal;
   uint64_t step = 0;
@@ -161,14 +212,20 @@ void detail::RecordedPlan::add(const c10::OperatorName& name, const std::vector<
       op->hasTag(at::Tag::data_dependent_output) ||
       std::any_of(results.begin(), results.end(), not_cpu))
     return refuse(c10::toString(name));
-  if (op->schema().is_mutable()) {
-    kernels.emplace_back(Operation(*op, inputs, {}));
+  const auto is_large = [](const at::Tensor& x) { return x.numel() >= at::internal::GRAIN_SIZE; };
+  const bool wide = std::any_of(given.begin(), given.end(), is_large) ||
+                    std::any_of(results.begin(), results.end(), is_large);
+  const auto arithmetic = wide ? std::nullopt : Arithmetic::of(name, inputs, results);
+  if (arithmetic) {
+    kernels.push_back({*arithmetic});
+  } else if (op->schema().is_mutable()) {
+    kernels.push_back({Operation(*op, inputs, {}), wide});
   } else if (results.empty()) {  // a number for the program
     refuse(c10::toString(name));
   } else if (name.name.find("empty") == std::string::npos &&
              !std::all_of(results.begin(), results.end(),
                           [&](const at::Tensor& x) { return shares_memory(x, given); })) {
-    kernels.emplace_back(Operation(*op, inputs, std::move(results)));
+    kernels.push_back({Operation(*op, inputs, std::move(results)), wide});
   }
 }
 
@@ -193,7 +250,15 @@ size_t Plan::size() const { return recorded_->kernels.size(); }
 void Plan::replay(uint64_t step) const {
   if (!refusal().empty())
     throw ConfigError(fmt::format("Plan: '{}' cannot be recorded; run the code itself", refusal()));
-  for (const auto& kernel : recorded_->kernels) kernel(step);
+  // Our kernels are run by threads that stay together, operations that need them by ATen's own.
+  const auto& kernels = recorded_->kernels;
+  for (auto next = kernels.begin(); next != kernels.end();) {
+    const auto end = std::find_if(next, kernels.end(), [](const auto& k) { return k.wide; });
+    if (next != end)
+      detail::team::gather([&] { std::for_each(next, end, [&](const auto& k) { k.run(step); }); });
+    next = end;
+    for (; next != kernels.end() && next->wide; ++next) next->run(step);
+  }
 }
 
 namespace detail::recording {
@@ -202,7 +267,7 @@ bool is_active() { return current != nullptr; }
 uint64_t step() { return current->step; }
 void add(std::function<void(uint64_t)> kernel) {
   if (current->depth > 0) return current->refuse("a kernel within an operation of ATen's");
-  current->kernels.push_back(std::move(kernel));
+  current->kernels.push_back({std::move(kernel)});
 }
 void refuse(const char* what) {
   if (current != nullptr) current->refuse(what);

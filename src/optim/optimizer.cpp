@@ -2,7 +2,6 @@
 
 #include <ATen/ATen.h>
 #include <ATen/Dispatch.h>
-#include <ATen/Parallel.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -10,6 +9,7 @@
 #include <vector>
 
 #include "elbo/error.h"
+#include "kernels/detail/share.h"
 #include "kernels/detail/simd.h"
 
 namespace elbo {
@@ -17,7 +17,7 @@ namespace {
 
 /// Parameters whose gradient is looked at, and then used, while it lies in the first cache.
 constexpr int64_t kBlock = 4096;
-constexpr int64_t kGrain = 4;  // blocks
+constexpr int64_t kGrain = 4 * kBlock;
 
 /// w[i] += rule(g, first[i], second[i]) with g = scale gradient[i] - precision w[i], and the sum of
 /// the old squares. A rule of one state, or none, does not touch the others.
@@ -68,6 +68,24 @@ struct Block {
   }
 };
 
+/// visit(begin, end) for what of a segment is one thread's: of each parameter the rows whose
+/// gradient it has written (kernels/detail/product.h).
+template <class Visit>
+void for_own(const FlatParameters& parameters, const Segment& segment, int64_t part, int64_t parts,
+             const Visit& visit) {
+  if (parts == 1) return visit(segment.begin, segment.end);
+  int64_t first = 0;
+  for (const auto& [name, parameter] : parameters.named()) {
+    const int64_t rows = parameter.dim() > 0 ? std::max<int64_t>(1, parameter.size(0)) : 1;
+    const int64_t width = parameter.numel() / rows;
+    const auto own = detail::share_of(rows, part, parts);
+    const int64_t begin = std::max(segment.begin, first + own.begin * width);
+    const int64_t end = std::min(segment.end, first + own.end * width);
+    if (begin < end) visit(begin, end);
+    first += parameter.numel();
+  }
+}
+
 /// Moves a segment by a rule of these states, which are buffers like the parameters'.
 template <class T, class Rule>
 Optimizer::Seen sweep(FlatParameters& parameters, const Segment& segment,
@@ -83,12 +101,19 @@ Optimizer::Seen sweep(FlatParameters& parameters, const Segment& segment,
                                 second.defined() ? second.data_ptr<T>() : w,
                                 static_cast<T>(optimizer.gradient_scale),
                                 static_cast<T>(optimizer.prior_precision)};
-  std::vector<Optimizer::Seen> seen(static_cast<size_t>((segment.size() + kBlock - 1) / kBlock));
-  at::parallel_for(0, static_cast<int64_t>(seen.size()), kGrain, [&](int64_t begin, int64_t end) {
-    for (int64_t b = begin; b < end; ++b) {
-      const int64_t at = segment.begin + b * kBlock;
-      run(operands, at, std::min(kBlock, segment.end - at), rule, &seen[static_cast<size_t>(b)]);
-    }
+  const int64_t parts = detail::parts_for(segment.size(), kGrain);
+  std::vector<Optimizer::Seen> seen(static_cast<size_t>(parts));
+  detail::for_parts(parts, [&](int64_t part) {
+    Optimizer::Seen own;  // in this thread's memory
+    for_own(parameters, segment, part, parts, [&](int64_t begin, int64_t end) {
+      for (int64_t at = begin; at < end; at += kBlock) {
+        Optimizer::Seen one;
+        run(operands, at, std::min(kBlock, end - at), rule, &one);
+        own.parameter_squares += one.parameter_squares;
+        own.gradient_squares += one.gradient_squares;
+      }
+    });
+    seen[static_cast<size_t>(part)] = own;
   });
   Optimizer::Seen total;
   for (const auto& one : seen) {

@@ -1,15 +1,17 @@
 #include "kernels/detail/product.h"
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 
 #include "kernels/detail/recording.h"
 #include "kernels/detail/simd.h"
 
 #if defined(ELBO_HAS_ONEDNN)
+#include <omp.h>
+
 #include <map>
 #include <oneapi/dnnl/dnnl.hpp>
 #include <unordered_map>
+#include <vector>
 #endif
 
 namespace elbo::detail {
@@ -27,17 +29,38 @@ dnnl::engine& engine() {
 /// What a primitive depends on.
 struct Key {
   int64_t m, n, k;
+  int64_t a_stride, b_stride, out_stride;
   bool a_transposed, b_transposed, bfloat16, bias, add;
   Activation activation;
-  int threads;  // among which it was planned to be shared
   auto operator<=>(const Key&) const = default;
 };
 
-memory::desc matrix(int64_t rows, int64_t columns, bool transposed, bool bfloat16 = false) {
+memory::desc matrix(int64_t rows, int64_t columns, int64_t stride, bool transposed = false,
+                    bool bfloat16 = false) {
   return {{rows, columns},
           bfloat16 ? memory::data_type::bf16 : memory::data_type::f32,
-          transposed ? memory::format_tag::ba : memory::format_tag::ab};
+          transposed ? memory::dims{1, stride} : memory::dims{stride, 1}};
 }
+memory::desc first_of(const Key& k) {
+  return matrix(k.m, k.k, k.a_stride, k.a_transposed, k.bfloat16);
+}
+memory::desc second_of(const Key& k) {
+  return matrix(k.k, k.n, k.b_stride, k.b_transposed, k.bfloat16);
+}
+memory::desc bias_of(const Key& k) { return matrix(1, k.n, k.n); }
+memory::desc out_of(const Key& k) { return matrix(k.m, k.n, k.out_stride); }
+
+/// While it lives, what this thread makes is planned for one thread.
+class OneThread {
+ public:
+  OneThread() { omp_set_num_threads(1); }
+  OneThread(const OneThread&) = delete;
+  OneThread& operator=(const OneThread&) = delete;
+  ~OneThread() { omp_set_num_threads(before_); }
+
+ private:
+  int before_ = omp_get_max_threads();
+};
 
 dnnl::matmul make(const Key& key) {
   dnnl::post_ops after;
@@ -61,11 +84,10 @@ dnnl::matmul make(const Key& key) {
   }
   dnnl::primitive_attr attributes;
   attributes.set_post_ops(after);
-  const auto a = matrix(key.m, key.k, key.a_transposed, key.bfloat16);
-  const auto b = matrix(key.k, key.n, key.b_transposed, key.bfloat16);
-  const auto out = matrix(key.m, key.n, false);
-  const auto description = key.bias ? dnnl::matmul::desc(a, b, matrix(1, key.n, false), out)
-                                    : dnnl::matmul::desc(a, b, out);
+  const auto description =
+      key.bias ? dnnl::matmul::desc(first_of(key), second_of(key), bias_of(key), out_of(key))
+               : dnnl::matmul::desc(first_of(key), second_of(key), out_of(key));
+  const OneThread planned;
   return dnnl::matmul(dnnl::matmul::primitive_desc(description, attributes, engine()));
 }
 
@@ -73,10 +95,10 @@ dnnl::matmul make(const Key& key) {
 struct Prepared {
   explicit Prepared(const Key& key)
       : primitive(make(key)),
-        a(matrix(key.m, key.k, key.a_transposed, key.bfloat16), engine(), nullptr),
-        b(matrix(key.k, key.n, key.b_transposed, key.bfloat16), engine(), nullptr),
-        bias(matrix(1, key.n, false), engine(), nullptr),
-        out(matrix(key.m, key.n, false), engine(), nullptr),
+        a(first_of(key), engine(), nullptr),
+        b(second_of(key), engine(), nullptr),
+        bias(bias_of(key), engine(), nullptr),
+        out(out_of(key), engine(), nullptr),
         arguments{{DNNL_ARG_SRC, a}, {DNNL_ARG_WEIGHTS, b}, {DNNL_ARG_DST, out}} {
     if (key.bias) arguments.emplace(DNNL_ARG_BIAS, bias);
   }
@@ -84,6 +106,114 @@ struct Prepared {
   memory a, b, bias, out;
   std::unordered_map<int, memory> arguments;
 };
+
+/// Row by row, `stride` apart.
+struct Out {
+  float* data;
+  int64_t stride;
+};
+
+/// By this thread alone.
+void multiply(const Matrix& a, const Matrix& b, const Out& out, const ProductOptions& options) {
+  const Key key = {.m = a.rows,
+                   .n = b.columns,
+                   .k = a.columns,
+                   .a_stride = a.stride,
+                   .b_stride = b.stride,
+                   .out_stride = out.stride,
+                   .a_transposed = a.transposed,
+                   .b_transposed = b.transposed,
+                   .bfloat16 = a.bfloat16,
+                   .bias = options.bias != nullptr,
+                   .add = options.add,
+                   .activation = options.activation};
+  // A thread's own: the memories hold the arguments of one call at a time.
+  thread_local std::map<Key, Prepared> cache;
+  thread_local dnnl::stream stream(engine());
+  auto found = cache.find(key);
+  if (found == cache.end()) {
+    if (cache.size() >= 256) cache.clear();  // shapes that never come again
+    found = cache.try_emplace(key, key).first;
+  }
+  Prepared& prepared = found->second;
+  prepared.a.set_data_handle(const_cast<void*>(a.data));
+  prepared.b.set_data_handle(const_cast<void*>(b.data));
+  prepared.out.set_data_handle(out.data);
+  if (key.bias) prepared.bias.set_data_handle(const_cast<float*>(options.bias));
+  prepared.primitive.execute(stream, prepared.arguments);
+  stream.wait();
+}
+
+void by_rows(const Matrix& a, const Matrix& b, float* out, const ProductOptions& options,
+             int64_t parts) {
+  for_parts(parts, [&](int64_t part) {
+    const Share own = share_of(a.rows, part, parts);
+    if (own.size() == 0) return;
+    multiply(a.rows_in(own), b, {out + own.begin * b.columns, b.columns}, options);
+  });
+}
+
+void by_columns(const Matrix& a, const Matrix& b, float* out, const ProductOptions& options,
+                int64_t parts) {
+  for_parts(parts, [&](int64_t part) {
+    const Share own = share_of(b.columns, part, parts);
+    if (own.size() == 0) return;
+    ProductOptions mine = options;
+    if (mine.bias != nullptr) mine.bias += own.begin;
+    multiply(a, b.columns_in(own), {out + own.begin, b.columns}, mine);
+  });
+}
+
+/// out[:, begin to end] += x[:, begin to end]
+struct AddColumns {
+  static void run(float* out, const float* x, int64_t rows, int64_t stride, int64_t begin,
+                  int64_t end) {
+    for_tiles(begin, end, [&](int64_t first, auto width) {
+      for (int64_t r = 0; r < rows; ++r) {
+        float* __restrict to = out + r * stride + first;
+        const float* __restrict from = x + r * stride + first;
+        for (int64_t c = 0; c < width; ++c) to[c] += from[c];
+      }
+    });
+  }
+};
+
+/// Each thread sums over its share of a's columns; the sums are then added up.
+void by_sum(const Matrix& a, const Matrix& b, float* out, const ProductOptions& options,
+            int64_t parts) {
+  static const auto add_columns =
+      simd::Compiled<AddColumns>::for_machine<float*, const float*, int64_t, int64_t, int64_t,
+                                              int64_t>();
+  thread_local std::vector<std::vector<float>> kept;  // for the next product
+  auto& sums = kept;                                  // this thread's, whoever runs a part
+  if (sums.size() < static_cast<size_t>(parts)) sums.resize(static_cast<size_t>(parts));
+  std::vector<const float*> partial(static_cast<size_t>(parts));
+  for_parts(parts, [&](int64_t part) {
+    const Share own = share_of(a.columns, part, parts);
+    if (own.size() == 0) return;
+    auto& sum = sums[static_cast<size_t>(part)];
+    if (part > 0 && sum.size() < static_cast<size_t>(a.rows * b.columns))
+      sum.resize(static_cast<size_t>(a.rows * b.columns));
+    float* to = part == 0 ? out : sum.data();
+    partial[static_cast<size_t>(part)] = to;
+    multiply(a.columns_in(own), b.rows_in(own), {to, b.columns},
+             part == 0 ? options : ProductOptions());
+  });
+  for_parts(parts, [&](int64_t part) {
+    const Share own = share_of(b.columns, part, parts);
+    for (int64_t p = 1; p < parts; ++p)
+      if (const float* x = partial[static_cast<size_t>(p)])
+        add_columns(out, x, a.rows, b.columns, own.begin, own.end);
+  });
+}
+
+/// Whether less passes between threads by_sum than by_columns. Of a, a thread has its columns; of
+/// b, a weight matrix [outputs, inputs] or its transpose, the outputs.
+bool sums_pass_less(const Matrix& a, const Matrix& b) {
+  const int64_t all_of_a = a.rows * a.columns, all_of_b = b.rows * b.columns;
+  const int64_t sums = 2 * a.rows * b.columns;  // written and read
+  return b.transposed ? sums + all_of_b < all_of_a : sums < all_of_a + all_of_b;
+}
 
 }  // namespace
 
@@ -101,31 +231,17 @@ bool has_bfloat16_product() {
 
 void product(const Matrix& a, const Matrix& b, float* out, const ProductOptions& options) {
   TORCH_INTERNAL_ASSERT(a.columns == b.rows && a.bfloat16 == b.bfloat16);
-  const Key key = {.m = a.rows,
-                   .n = b.columns,
-                   .k = a.columns,
-                   .a_transposed = a.transposed,
-                   .b_transposed = b.transposed,
-                   .bfloat16 = a.bfloat16,
-                   .bias = options.bias != nullptr,
-                   .add = options.add,
-                   .activation = options.activation,
-                   .threads = at::get_num_threads()};
-  // A thread's own: the memories hold the arguments of one call at a time.
-  thread_local std::map<Key, Prepared> cache;
-  thread_local dnnl::stream stream(engine());
-  auto found = cache.find(key);
-  if (found == cache.end()) {
-    if (cache.size() >= 256) cache.clear();  // shapes that never come again
-    found = cache.try_emplace(key, key).first;
-  }
-  Prepared& prepared = found->second;
-  prepared.a.set_data_handle(const_cast<void*>(a.data));
-  prepared.b.set_data_handle(const_cast<void*>(b.data));
-  prepared.out.set_data_handle(out);
-  if (key.bias) prepared.bias.set_data_handle(const_cast<float*>(options.bias));
-  prepared.primitive.execute(stream, prepared.arguments);
-  stream.wait();
+  constexpr int64_t kGrain = 1 << 18;  // multiplications
+  constexpr int64_t kThin = 64;        // the sums are so short that writing them is the work
+  const int64_t parts = parts_for(a.rows * a.columns * b.columns, kGrain);
+  if (parts == 1)
+    multiply(a, b, {out, b.columns}, options);
+  else if (a.transposed || a.columns <= kThin)
+    by_rows(a, b, out, options, parts);
+  else if (options.activation == Activation::kIdentity && sums_pass_less(a, b))
+    by_sum(a, b, out, options, parts);
+  else
+    by_columns(a, b, out, options, parts);
   if (recording::is_active()) recording::add([=](uint64_t) { product(a, b, out, options); });
 }
 
@@ -139,11 +255,23 @@ void product(const Matrix&, const Matrix&, float*, const ProductOptions&) {
 
 #endif
 
+Matrix Matrix::rows_in(const Share& share) const {
+  const int64_t size = bfloat16 ? sizeof(at::BFloat16) : sizeof(float);
+  const int64_t skipped = share.begin * (transposed ? 1 : stride) * size;
+  return {static_cast<const char*>(data) + skipped,
+          share.size(),
+          columns,
+          stride,
+          transposed,
+          bfloat16};
+}
+
 Matrix as_matrix(const at::Tensor& x) {
   const int64_t columns = x.size(-1);
   return {.data = x.data_ptr(),
           .rows = x.numel() / columns,
           .columns = columns,
+          .stride = columns,
           .bfloat16 = x.scalar_type() == at::kBFloat16};
 }
 
@@ -165,9 +293,8 @@ at::Tensor to_bfloat16(const at::Tensor& x) {
   const auto* from = given.data_ptr<float>();
   auto* to = reinterpret_cast<uint16_t*>(out.data_ptr());
   recording::run([from, to, n = given.numel()] {
-    at::parallel_for(0, n, 1 << 16, [&](int64_t begin, int64_t end) {
-      run(from + begin, to + begin, end - begin);
-    });
+    parallel_for(0, n, 1 << 16,
+                 [&](int64_t begin, int64_t end) { run(from + begin, to + begin, end - begin); });
   });
   return out;
 }

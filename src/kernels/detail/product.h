@@ -4,6 +4,7 @@
 #include <ATen/core/Tensor.h>
 
 #include "elbo/kernels/linear.h"
+#include "kernels/detail/share.h"
 
 namespace elbo::detail {
 
@@ -11,9 +12,13 @@ namespace elbo::detail {
 struct Matrix {
   const void* data = nullptr;  // float or, with `bfloat16`, at::BFloat16
   int64_t rows = 0, columns = 0;
+  int64_t stride = 0;  // from row to row, or, transposed, from column to column
   bool transposed = false, bfloat16 = false;
   /// Its transpose, of the same numbers.
-  [[nodiscard]] Matrix t() const { return {data, columns, rows, !transposed, bfloat16}; }
+  [[nodiscard]] Matrix t() const { return {data, columns, rows, stride, !transposed, bfloat16}; }
+  /// Some of its rows or columns.
+  [[nodiscard]] Matrix rows_in(const Share& share) const;
+  [[nodiscard]] Matrix columns_in(const Share& share) const { return t().rows_in(share).t(); }
 };
 /// A contiguous tensor of float32 or bfloat16 as rows of its last dimension.
 [[nodiscard]] Matrix as_matrix(const at::Tensor& x);
@@ -33,7 +38,8 @@ struct ProductOptions {
 [[nodiscard]] at::Tensor to_bfloat16(const at::Tensor& x);
 
 /// out = activation(a b + bias), a and b of one type. **Shapes** a [m, k], b [k, n], out [m, n];
-/// none may be empty.
+/// none may be empty. Threads share the columns of what was given or is made by columns: out's, or,
+/// where a is transposed, its rows; and the sum's, where fewer numbers are then taken from others.
 void product(const Matrix& a, const Matrix& b, float* out, const ProductOptions& options = {});
 
 }  // namespace elbo::detail

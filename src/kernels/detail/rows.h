@@ -3,7 +3,6 @@
 
 #include <ATen/ATen.h>
 #include <ATen/ExpandUtils.h>
-#include <ATen/Parallel.h>
 
 #include <algorithm>
 #include <array>
@@ -12,6 +11,7 @@
 
 #include "kernels/detail/halves.h"
 #include "kernels/detail/recording.h"
+#include "kernels/detail/share.h"
 #include "kernels/detail/simd.h"
 
 namespace elbo::detail {
@@ -96,21 +96,30 @@ Rows evaluate_rows(const std::vector<at::Tensor>& arguments, size_t outputs, boo
   static const auto value = simd::Compiled<Law<false>>::template for_machine<const Row&>();
   static const auto both = simd::Compiled<Law<true>>::template for_machine<const Row&>();
   const auto run = with_slopes ? both : value;
-  recording::run([in, written, size, stride, constant, run] {
-    auto* to = written.sums.template data_ptr<float>();
+  const int64_t rows = written.sums.numel();
+  // A thread has stretches of rows, whose sums are added up in the end.
+  const auto parts = at::empty({team::size(), rows}, options.dtype(at::kDouble));
+  recording::run([in, written, parts, rows, size, stride, constant, run] {
+    auto* part = parts.template data_ptr<double>();
     std::array<float*, 2> out = {};
     for (size_t k = 0; k < written.out.size(); ++k)
       out[k] = written.out[k].template data_ptr<float>();
-    at::parallel_for(0, written.sums.numel(), std::max<int64_t>(1, kRowGrain / size),
-                     [&](int64_t begin, int64_t end) {
-                       Row row{.size = size, .constant = constant};
-                       for (int64_t r = begin; r < end; ++r) {
-                         for (size_t k = 0; k < in.size(); ++k) row.in[k] = in[k].row(r);
-                         for (size_t k = 0; k < written.out.size(); ++k)
-                           row.out[k] = out[k] + r * stride;
-                         to[r] = static_cast<float>(run(row));
-                       }
-                     });
+    const int64_t stretches = for_blocks(rows, size, kRowGrain, [&](const RowBlock& block) {
+      Row row{.size = block.columns.size(), .constant = constant};
+      double* sums = part + block.stretch * rows;
+      for (int64_t r = block.rows.begin; r < block.rows.end; ++r) {
+        for (size_t k = 0; k < in.size(); ++k) row.in[k] = in[k].row(r) + block.columns.begin;
+        for (size_t k = 0; k < written.out.size(); ++k)
+          row.out[k] = out[k] + r * stride + block.columns.begin;
+        sums[r] = run(row);
+      }
+    });
+    auto* to = written.sums.template data_ptr<float>();
+    for (int64_t r = 0; r < rows; ++r) {
+      double sum = part[r];
+      for (int64_t s = 1; s < stretches; ++s) sum += part[s * rows + r];
+      to[r] = static_cast<float>(sum);
+    }
   });
   return written;
 }
