@@ -94,9 +94,8 @@ at::Tensor Normal::log_prob_sum(const at::Tensor& x, int64_t event_dims) const {
     return DistributionBase::log_prob_sum(x, event_dims);
   const auto y = x.to(loc_.scalar_type());
   if (log_var_.defined()) return normal_log_prob_sum(y, loc_, log_var_);
-  const auto squares =
-      y.expand(detail::broadcast_shape("Normal", y.sizes(), batch_shape())).square().sum(-1);
-  return -0.5 * squares - kHalfLogTwoPi * static_cast<double>(batch_shape().back());
+  return standard_normal_log_prob_sum(
+      y.expand(detail::broadcast_shape("Normal", y.sizes(), batch_shape())));
 }
 
 at::Tensor Normal::cdf(const at::Tensor& x) const { return math::ndtr((x - loc_) / scale()); }

@@ -94,6 +94,23 @@ struct NormalRow {
   }
 };
 
+/// (x); the slope along x.
+template <bool kSlopes>
+struct StandardNormalRow {
+  static constexpr bool kHalves = false;
+  static double run(const Row& row) {
+    const float* __restrict x = row.in[0];
+    float* __restrict along_x = row.out[0];
+    double total = 0;
+#pragma omp simd reduction(+ : total)
+    for (int64_t i = 0; i < row.size; ++i) {
+      total += static_cast<double>(x[i] * x[i]);
+      if constexpr (kSlopes) along_x[i] = -x[i];
+    }
+    return -0.5 * (total + static_cast<double>(row.size) * std::log(2 * std::numbers::pi));
+  }
+};
+
 /// (mu, log_var); the slopes along both.
 template <bool kSlopes>
 struct NormalKlRow {
@@ -148,6 +165,10 @@ at::Tensor bernoulli_twin(const at::Tensor* a) { return bernoulli_log_prob(a[0],
 at::Tensor normal_twin(const at::Tensor* a) {
   const auto terms = (a[0] - a[1]).square() * (-a[2]).exp() + a[2] + std::log(2 * std::numbers::pi);
   return -0.5 * terms.sum(-1);
+}
+
+at::Tensor standard_normal_twin(const at::Tensor* a) {
+  return -0.5 * (a[0].square() + std::log(2 * std::numbers::pi)).sum(-1);
 }
 
 at::Tensor normal_kl_twin(const at::Tensor* a) {
@@ -246,6 +267,24 @@ struct NormalSum : torch::autograd::Function<NormalSum> {
   }
 };
 
+struct StandardNormalSum : torch::autograd::Function<StandardNormalSum> {
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x) {
+    const detail::BelowAutograd below;
+    const auto rows = evaluate_rows<StandardNormalRow>({x}, 1, true);
+    context->save_for_backward({x});
+    Slopes<StandardNormalRow>::keep(context, rows.out);
+    return rows.sums;
+  }
+  static variable_list backward(AutogradContext* context, const variable_list& incoming) {
+    const auto saved = context->get_saved_variables();
+    if (at::GradMode::is_enabled())
+      return detail::through_twin(standard_normal_twin, saved, incoming[0], 1);
+    const detail::BelowAutograd below;
+    const auto slopes = Slopes<StandardNormalRow>::take(context, saved, 1);
+    return {scale_rows(slopes[0], incoming[0])};
+  }
+};
+
 struct NormalKlSum : torch::autograd::Function<NormalKlSum> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& mu,
                             const at::Tensor& log_var) {
@@ -328,6 +367,13 @@ at::Tensor normal_log_prob_sum(const at::Tensor& x, const at::Tensor& mu,
   if (!is_fusable(arguments)) return normal_twin(arguments.data());
   if (wants_gradient(arguments)) return NormalSum::apply(x, mu, log_var);
   return evaluate_rows<NormalRow>(arguments, 0, false).sums;
+}
+
+at::Tensor standard_normal_log_prob_sum(const at::Tensor& x) {
+  const variable_list arguments = {x};
+  if (!is_fusable(arguments)) return standard_normal_twin(arguments.data());
+  if (wants_gradient(arguments)) return StandardNormalSum::apply(x);
+  return evaluate_rows<StandardNormalRow>(arguments, 0, false).sums;
 }
 
 at::Tensor normal_kl_sum(const at::Tensor& mu, const at::Tensor& log_var) {

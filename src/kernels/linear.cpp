@@ -1,7 +1,6 @@
 #include "elbo/kernels/linear.h"
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
@@ -13,6 +12,7 @@
 #include "kernels/detail/halves.h"
 #include "kernels/detail/product.h"
 #include "kernels/detail/recording.h"
+#include "kernels/detail/rows.h"
 #include "kernels/detail/simd.h"
 #include "kernels/detail/through_twin.h"
 
@@ -57,21 +57,23 @@ struct Backward {
   bool add;  // to what `bias` holds
 };
 
-/// For columns [begin, end), down the rows of a tile of them after another: see kTile. The sums do
-/// not depend on how columns are shared out.
+/// For a block of it, down the rows of a tile of columns after another (see kTile); into `bias` the
+/// sums of its rows.
 template <Activation kActivation, bool kHalf>
-struct ThroughColumns {
-  static void run(const Backward& b, int64_t begin, int64_t end) {
-    detail::for_tiles(begin, end, [&](int64_t first, auto width) { down(b, first, width); });
+struct ThroughBlock {
+  static void run(const Backward& b, const detail::RowBlock& block, float* bias) {
+    detail::for_tiles(block.columns.begin, block.columns.end, [&](int64_t first, auto width) {
+      down(b, block.rows, first, width, bias + first);
+    });
   }
 
  private:
   template <class Width>
-  static void down(const Backward& b, int64_t begin, Width width) {
+  static void down(const Backward& b, const detail::Share& rows, int64_t begin, Width width,
+                   float* bias) {
     constexpr bool kIdentity = kActivation == Activation::kIdentity;
     float sums[detail::kTile] = {};
-    if (b.add) std::copy_n(b.bias + begin, width, sums);
-    for (int64_t r = 0; r < b.rows; ++r) {
+    for (int64_t r = rows.begin; r < rows.end; ++r) {
       const int64_t at = r * b.columns + begin;
       const float* __restrict g = b.incoming + at;
       [[maybe_unused]] const float* __restrict y = b.y + at;
@@ -87,42 +89,48 @@ struct ThroughColumns {
         sums[c] += through;
       }
     }
-    std::copy_n(sums, width, b.bias + begin);
+    std::copy_n(sums, width, bias);
   }
 };
-using Columns = void (*)(const Backward&, int64_t begin, int64_t end);
+using Through = void (*)(const Backward&, const detail::RowBlock&, float* bias);
 template <bool kHalf, Activation kActivation>
-Columns columns_for_machine() {
-  return simd::Compiled<ThroughColumns<kActivation, kHalf>>::template for_machine<
-      const Backward&, int64_t, int64_t>();
+Through through_for_machine() {
+  return simd::Compiled<ThroughBlock<kActivation, kHalf>>::template for_machine<
+      const Backward&, const detail::RowBlock&, float*>();
 }
 template <bool kHalf>
-Columns columns_of(Activation activation) {
+Through through_of(Activation activation) {
   switch (activation) {
     case Activation::kTanh:
-      return columns_for_machine<kHalf, Activation::kTanh>();
+      return through_for_machine<kHalf, Activation::kTanh>();
     case Activation::kRelu:
-      return columns_for_machine<kHalf, Activation::kRelu>();
+      return through_for_machine<kHalf, Activation::kRelu>();
     case Activation::kSoftplus:
-      return columns_for_machine<kHalf, Activation::kSoftplus>();
+      return through_for_machine<kHalf, Activation::kSoftplus>();
     case Activation::kSigmoid:
-      return columns_for_machine<kHalf, Activation::kSigmoid>();
+      return through_for_machine<kHalf, Activation::kSigmoid>();
     case Activation::kIdentity:
       break;
   }
-  return columns_for_machine<kHalf, Activation::kIdentity>();
+  return through_for_machine<kHalf, Activation::kIdentity>();
 }
 
 void through_activation(const Backward& b, Activation activation) {
   constexpr int64_t kGrain = 1 << 14;  // numbers
-  detail::recording::run(
-      [b, parts = detail::parts_for(b.rows * b.columns, kGrain),
-       run = b.half != nullptr ? columns_of<true>(activation) : columns_of<false>(activation)] {
-        detail::for_parts(parts, [&](int64_t part) {
-          const auto own = detail::share_of(b.columns, part, parts);
-          run(b, own.begin, own.end);
+  const auto run = b.half != nullptr ? through_of<true>(activation) : through_of<false>(activation);
+  // Where threads share out the rows, each has sums of its own.
+  const bool by_rows = detail::is_by_rows(b.rows, b.columns);
+  const auto sums = at::empty({detail::team::size(), b.columns}, at::kFloat);
+  detail::recording::run([b, run, by_rows, sums] {
+    float* of_part = sums.data_ptr<float>();
+    const int64_t parts =
+        detail::for_blocks(b.rows, b.columns, kGrain, [&](const detail::RowBlock& block) {
+          run(b, block, of_part + (by_rows ? block.part * b.columns : 0));
         });
-      });
+    for (int64_t p = 0; p < (by_rows ? parts : 1); ++p)
+      for (int64_t c = 0; c < b.columns; ++c)
+        b.bias[c] = of_part[p * b.columns + c] + (p > 0 || b.add ? b.bias[c] : 0.0F);
+  });
 }
 
 /// Weight and bias of one layer, or of two side by side, contiguous.
@@ -257,16 +265,20 @@ at::Tensor beside_each_other(const at::Tensor& a, const at::Tensor& b) {
   shape.back() = 2 * size;
   if (at::GradMode::is_enabled()) return at::cat({a, b}, -1);
   if (detail::are_halves(a, b)) return a.as_strided(shape, a.strides());
+  constexpr int64_t kGrain = 1 << 14;  // numbers
   const auto out = at::empty(shape, a.options());
   float* to = out.data_ptr<float>();
-  int64_t offset = 0;
-  for (const auto& half : {a.contiguous(), b.contiguous()}) {
-    detail::recording::run([half, size, to = to + offset] {
-      const float* from = half.data_ptr<float>();
-      for (int64_t r = 0; r < half.numel() / size; ++r)
-        std::copy_n(from + r * size, size, to + 2 * r * size);
+  for (const auto& half : {a, b}) {
+    const auto rows = detail::row_stride(half) < 0 ? half.contiguous() : half;
+    detail::recording::run([rows, out, to, size, stride = detail::row_stride(rows)] {
+      const float* from = rows.data_ptr<float>();
+      detail::for_blocks(rows.numel() / size, size, kGrain, [&](const detail::RowBlock& block) {
+        for (int64_t r = block.rows.begin; r < block.rows.end; ++r)
+          std::copy_n(from + r * stride + block.columns.begin, block.columns.size(),
+                      to + 2 * r * size + block.columns.begin);
+      });
     });
-    offset += size;
+    to += size;
   }
   return out;
 }

@@ -104,11 +104,18 @@ class Arithmetic {
   }
 
   void operator()(uint64_t) const {
-    const int64_t columns = out_.size(-1), rows = out_.numel() / columns;
-    const float *a = a_.data_ptr<float>(), *b = b_.data_ptr<float>();
-    float* out = out_.data_ptr<float>();
-    for (int64_t r = 0; r < rows; ++r, a += a_stride_, b += b_stride_, out += out_stride_)
-      for (int64_t c = 0; c < columns; ++c) out[c] = adds_ ? a[c] + b[c] : a[c] * b[c];
+    constexpr int64_t kGrain = 1 << 14;  // numbers
+    const int64_t columns = out_.size(-1);
+    detail::for_blocks(out_.numel() / columns, columns, kGrain, [&](const detail::RowBlock& block) {
+      detail::for_tiles(block.columns.begin, block.columns.end, [&](int64_t first, auto width) {
+        for (int64_t r = block.rows.begin; r < block.rows.end; ++r) {
+          const float* a = a_.data_ptr<float>() + r * a_stride_ + first;
+          const float* b = b_.data_ptr<float>() + r * b_stride_ + first;
+          float* out = out_.data_ptr<float>() + r * out_stride_ + first;
+          for (int64_t c = 0; c < width; ++c) out[c] = adds_ ? a[c] + b[c] : a[c] * b[c];
+        }
+      });
+    });
   }
 
  private:
@@ -212,10 +219,12 @@ void detail::RecordedPlan::add(const c10::OperatorName& name, const std::vector<
       op->hasTag(at::Tag::data_dependent_output) ||
       std::any_of(results.begin(), results.end(), not_cpu))
     return refuse(c10::toString(name));
-  const auto is_large = [](const at::Tensor& x) { return x.numel() >= at::internal::GRAIN_SIZE; };
+  // Less than that is done before threads have left the team and come back.
+  constexpr int64_t kLarge = 8 * at::internal::GRAIN_SIZE;
+  const auto is_large = [](const at::Tensor& x) { return x.numel() >= kLarge; };
   const bool wide = std::any_of(given.begin(), given.end(), is_large) ||
                     std::any_of(results.begin(), results.end(), is_large);
-  const auto arithmetic = wide ? std::nullopt : Arithmetic::of(name, inputs, results);
+  const auto arithmetic = Arithmetic::of(name, inputs, results);
   if (arithmetic) {
     kernels.push_back({*arithmetic});
   } else if (op->schema().is_mutable()) {

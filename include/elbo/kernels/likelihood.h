@@ -25,6 +25,10 @@ namespace elbo {
 [[nodiscard]] at::Tensor normal_log_prob_sum(const at::Tensor& x, const at::Tensor& mu,
                                              const at::Tensor& log_var);
 
+/// sum_d -1/2 (x_d^2 + log 2 pi): the density of N(0, I), in nats.
+/// **Shapes** x [.., D]; gives [..]. In float32 as above; x may want a gradient.
+[[nodiscard]] at::Tensor standard_normal_log_prob_sum(const at::Tensor& x);
+
 /// sum_d 1/2 (mu_d^2 + e^v_d - v_d - 1) = KL(N(mu, e^v) || N(0, I)): AEVB appendix B, in nats.
 /// **Shapes** mu and log_var [.., D] broadcast; gives [..]. In float32 as above.
 [[nodiscard]] at::Tensor normal_kl_sum(const at::Tensor& mu, const at::Tensor& log_var);

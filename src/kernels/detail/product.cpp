@@ -164,12 +164,11 @@ void by_columns(const Matrix& a, const Matrix& b, float* out, const ProductOptio
   });
 }
 
-/// out[:, begin to end] += x[:, begin to end]
-struct AddColumns {
-  static void run(float* out, const float* x, int64_t rows, int64_t stride, int64_t begin,
-                  int64_t end) {
-    for_tiles(begin, end, [&](int64_t first, auto width) {
-      for (int64_t r = 0; r < rows; ++r) {
+/// out += x, for a block of rows `stride` apart.
+struct AddBlock {
+  static void run(float* out, const float* x, int64_t stride, const RowBlock& block) {
+    for_tiles(block.columns.begin, block.columns.end, [&](int64_t first, auto width) {
+      for (int64_t r = block.rows.begin; r < block.rows.end; ++r) {
         float* __restrict to = out + r * stride + first;
         const float* __restrict from = x + r * stride + first;
         for (int64_t c = 0; c < width; ++c) to[c] += from[c];
@@ -178,41 +177,72 @@ struct AddColumns {
   }
 };
 
-/// Each thread sums over its share of a's columns; the sums are then added up.
+/// Each thread sums over its share of a's columns; the sums are then added up, rows or columns of
+/// them by each.
 void by_sum(const Matrix& a, const Matrix& b, float* out, const ProductOptions& options,
-            int64_t parts) {
-  static const auto add_columns =
-      simd::Compiled<AddColumns>::for_machine<float*, const float*, int64_t, int64_t, int64_t,
-                                              int64_t>();
+            int64_t parts, bool added_by_rows) {
+  static const auto add =
+      simd::Compiled<AddBlock>::for_machine<float*, const float*, int64_t, const RowBlock&>();
   thread_local std::vector<std::vector<float>> kept;  // for the next product
   auto& sums = kept;                                  // this thread's, whoever runs a part
   if (sums.size() < static_cast<size_t>(parts)) sums.resize(static_cast<size_t>(parts));
+  const int64_t rows = a.rows, columns = b.columns;
   std::vector<const float*> partial(static_cast<size_t>(parts));
   for_parts(parts, [&](int64_t part) {
     const Share own = share_of(a.columns, part, parts);
     if (own.size() == 0) return;
     auto& sum = sums[static_cast<size_t>(part)];
-    if (part > 0 && sum.size() < static_cast<size_t>(a.rows * b.columns))
-      sum.resize(static_cast<size_t>(a.rows * b.columns));
+    if (part > 0 && sum.size() < static_cast<size_t>(rows * columns))
+      sum.resize(static_cast<size_t>(rows * columns));
     float* to = part == 0 ? out : sum.data();
     partial[static_cast<size_t>(part)] = to;
-    multiply(a.columns_in(own), b.rows_in(own), {to, b.columns},
+    multiply(a.columns_in(own), b.rows_in(own), {to, columns},
              part == 0 ? options : ProductOptions());
   });
   for_parts(parts, [&](int64_t part) {
-    const Share own = share_of(b.columns, part, parts);
+    const auto block = added_by_rows ? RowBlock{share_of(rows, part, parts), {0, columns}, part}
+                                     : RowBlock{{0, rows}, share_of(columns, part, parts), part};
     for (int64_t p = 1; p < parts; ++p)
-      if (const float* x = partial[static_cast<size_t>(p)])
-        add_columns(out, x, a.rows, b.columns, own.begin, own.end);
+      if (const float* x = partial[static_cast<size_t>(p)]) add(out, x, columns, block);
   });
 }
 
-/// Whether less passes between threads by_sum than by_columns. Of a, a thread has its columns; of
-/// b, a weight matrix [outputs, inputs] or its transpose, the outputs.
-bool sums_pass_less(const Matrix& a, const Matrix& b) {
-  const int64_t all_of_a = a.rows * a.columns, all_of_b = b.rows * b.columns;
-  const int64_t sums = 2 * a.rows * b.columns;  // written and read
-  return b.transposed ? sums + all_of_b < all_of_a : sums < all_of_a + all_of_b;
+/// The sums of a product a b run over kSum; its rows and columns are those of what it makes.
+enum class Axis { kRows, kColumns, kSum };
+
+/// How much of a product's matrices one thread has and another needs.
+struct Traffic {
+  int64_t a, b, out;        // numbers in each
+  Axis of_a, of_b, of_out;  // along which threads have shared it out, or will
+
+  [[nodiscard]] int64_t along(Axis axis) const {
+    const int64_t given = (of_a == axis ? 0 : a) + (of_b == axis ? 0 : b);
+    if (axis == Axis::kSum) return given + 2 * out;  // sums, written and read
+    return given + (of_out == axis ? 0 : out);
+  }
+  [[nodiscard]] Axis least(bool may_sum) const {
+    Axis best = along(Axis::kColumns) <= along(Axis::kRows) ? Axis::kColumns : Axis::kRows;
+    return may_sum && along(Axis::kSum) < along(best) ? Axis::kSum : best;
+  }
+};
+
+/// Of activations x [rows, inputs] and g [rows, outputs], which lie as is_by_rows says, and weights
+/// [outputs, inputs], whose outputs are shared out: x W^T, g W and g^T x.
+Traffic traffic_of(const Matrix& a, const Matrix& b) {
+  const auto axis = [](int64_t rows, int64_t columns, Axis of_rows, Axis of_columns) {
+    return is_by_rows(rows, columns) ? of_rows : of_columns;
+  };
+  Traffic t = {.a = a.rows * a.columns, .b = b.rows * b.columns, .out = a.rows * b.columns};
+  if (a.transposed) {
+    t.of_a = axis(a.columns, a.rows, Axis::kSum, Axis::kRows);
+    t.of_b = axis(b.rows, b.columns, Axis::kSum, Axis::kColumns);
+    t.of_out = Axis::kRows;
+  } else {
+    t.of_a = axis(a.rows, a.columns, Axis::kRows, Axis::kSum);
+    t.of_b = b.transposed ? Axis::kColumns : Axis::kSum;
+    t.of_out = axis(a.rows, b.columns, Axis::kRows, Axis::kColumns);
+  }
+  return t;
 }
 
 }  // namespace
@@ -234,14 +264,17 @@ void product(const Matrix& a, const Matrix& b, float* out, const ProductOptions&
   constexpr int64_t kGrain = 1 << 18;  // multiplications
   constexpr int64_t kThin = 64;        // the sums are so short that writing them is the work
   const int64_t parts = parts_for(a.rows * a.columns * b.columns, kGrain);
+  const Traffic traffic = traffic_of(a, b);
+  const bool may_sum = options.activation == Activation::kIdentity;
+  const Axis axis = a.columns <= kThin ? Axis::kRows : traffic.least(may_sum);
   if (parts == 1)
     multiply(a, b, {out, b.columns}, options);
-  else if (a.transposed || a.columns <= kThin)
+  else if (axis == Axis::kRows)
     by_rows(a, b, out, options, parts);
-  else if (options.activation == Activation::kIdentity && sums_pass_less(a, b))
-    by_sum(a, b, out, options, parts);
-  else
+  else if (axis == Axis::kColumns)
     by_columns(a, b, out, options, parts);
+  else
+    by_sum(a, b, out, options, parts, traffic.of_out == Axis::kRows);
   if (recording::is_active()) recording::add([=](uint64_t) { product(a, b, out, options); });
 }
 

@@ -38,8 +38,8 @@ struct ProductOptions {
 [[nodiscard]] at::Tensor to_bfloat16(const at::Tensor& x);
 
 /// out = activation(a b + bias), a and b of one type. **Shapes** a [m, k], b [k, n], out [m, n];
-/// none may be empty. Threads share the columns of what was given or is made by columns: out's, or,
-/// where a is transposed, its rows; and the sum's, where fewer numbers are then taken from others.
+/// none may be empty. Threads share out the rows or columns of what is made, or the sums, as least
+/// passes between them.
 void product(const Matrix& a, const Matrix& b, float* out, const ProductOptions& options = {});
 
 }  // namespace elbo::detail

@@ -53,12 +53,13 @@ inline int64_t row_stride(const at::Tensor& x) {
 }
 
 inline Operand operand(const at::Tensor& x, at::IntArrayRef shape) {
-  // The dimensions in front of x, or of size 1 in front of the rest of it, only repeat it.
-  auto own = x.sizes();
-  while (own.size() > 1 && own.front() == 1) own = own.slice(1);
-  const bool repeats =
-      own.size() <= shape.size() && own.equals(shape.slice(shape.size() - own.size()));
-  auto rows = repeats ? x : x.expand(shape);
+  // The dimensions in front of x, or of size 1 or repeating in front of the rest of it, only
+  // repeat.
+  auto own = x;
+  while (own.dim() > 1 && (own.size(0) == 1 || own.stride(0) == 0)) own = own.select(0, 0);
+  const bool repeats = own.dim() <= static_cast<int64_t>(shape.size()) &&
+                       own.sizes().equals(shape.slice(shape.size() - own.sizes().size()));
+  auto rows = repeats ? own : x.expand(shape);
   if (row_stride(rows) < 0) rows = rows.contiguous();
   return {rows, rows.data_ptr<float>(), rows.numel() / shape.back(), row_stride(rows)};
 }
@@ -97,16 +98,17 @@ Rows evaluate_rows(const std::vector<at::Tensor>& arguments, size_t outputs, boo
   static const auto both = simd::Compiled<Law<true>>::template for_machine<const Row&>();
   const auto run = with_slopes ? both : value;
   const int64_t rows = written.sums.numel();
-  // A thread has stretches of rows, whose sums are added up in the end.
+  // Where threads share out the columns, each has sums of its own.
+  const bool by_rows = is_by_rows(rows, size);
   const auto parts = at::empty({team::size(), rows}, options.dtype(at::kDouble));
-  recording::run([in, written, parts, rows, size, stride, constant, run] {
+  recording::run([in, written, parts, rows, by_rows, size, stride, constant, run] {
     auto* part = parts.template data_ptr<double>();
     std::array<float*, 2> out = {};
     for (size_t k = 0; k < written.out.size(); ++k)
       out[k] = written.out[k].template data_ptr<float>();
-    const int64_t stretches = for_blocks(rows, size, kRowGrain, [&](const RowBlock& block) {
+    const int64_t blocks = for_blocks(rows, size, kRowGrain, [&](const RowBlock& block) {
       Row row{.size = block.columns.size(), .constant = constant};
-      double* sums = part + block.stretch * rows;
+      double* sums = part + (by_rows ? 0 : block.part * rows);
       for (int64_t r = block.rows.begin; r < block.rows.end; ++r) {
         for (size_t k = 0; k < in.size(); ++k) row.in[k] = in[k].row(r) + block.columns.begin;
         for (size_t k = 0; k < written.out.size(); ++k)
@@ -117,7 +119,7 @@ Rows evaluate_rows(const std::vector<at::Tensor>& arguments, size_t outputs, boo
     auto* to = written.sums.template data_ptr<float>();
     for (int64_t r = 0; r < rows; ++r) {
       double sum = part[r];
-      for (int64_t s = 1; s < stretches; ++s) sum += part[s * rows + r];
+      for (int64_t p = 1; p < (by_rows ? 1 : blocks); ++p) sum += part[p * rows + r];
       to[r] = static_cast<float>(sum);
     }
   });

@@ -1,6 +1,6 @@
-// Which thread works on which columns. Every pass over a matrix, the products that make it and the
-// optimiser's pass over the weights share them out alike, so that a thread finds what it needs
-// where it left it: a cache line that another core has written can cost some 200 ns.
+// Which thread works on which rows or columns. Every pass over a matrix, the products that make it
+// and the optimiser's pass over the weights share them out alike, so that a thread finds what it
+// needs where it left it: a cache line that another core has written can cost some 200 ns.
 #pragma once
 
 #include <algorithm>
@@ -40,26 +40,29 @@ void for_tiles(int64_t begin, int64_t end, const F& f) {
   if (begin < end) f(begin, end - begin);
 }
 
-/// A thread's part of a matrix.
+/// Whether threads share out the rows of an activation, one for each datum, rather than its
+/// columns: the weights, which threads share out by the columns that they make, are then the lesser
+/// part.
+constexpr bool is_by_rows(int64_t rows, int64_t columns) { return rows >= columns; }
+
+/// A thread's part of an activation.
 struct RowBlock {
   Share rows, columns;
-  int64_t stretch;  // which of those that its rows are cut into
+  int64_t part;
 };
 
-/// f(block) for each part of a matrix [rows, columns]: its columns where they are many, else its
-/// rows. Returns into how many stretches rows were cut.
+/// f(block) for each part of an activation [rows, columns]. Returns how many there were.
 template <class F>
 int64_t for_blocks(int64_t rows, int64_t columns, int64_t grain, const F& f) {
-  constexpr int64_t kMany = 64;
   const int64_t parts = parts_for(rows * columns, grain);
-  const bool by_columns = columns >= kMany * parts;
+  const bool by_rows = is_by_rows(rows, columns);
   for_parts(parts, [&](int64_t part) {
-    if (by_columns)
-      f(RowBlock{{0, rows}, share_of(columns, part, parts), part});
+    if (by_rows)
+      f(RowBlock{share_of(rows, part, parts), {0, columns}, part});
     else
-      f(RowBlock{share_of(rows, part, parts), {0, columns}, 0});
+      f(RowBlock{{0, rows}, share_of(columns, part, parts), part});
   });
-  return by_columns ? parts : 1;
+  return parts;
 }
 
 }  // namespace elbo::detail
