@@ -29,26 +29,20 @@ dnnl::engine& engine() {
 /// What a primitive depends on.
 struct Key {
   int64_t m, n, k;
-  int64_t a_stride, b_stride, out_stride;
   bool a_transposed, b_transposed, bfloat16, bias, add;
   Activation activation;
   auto operator<=>(const Key&) const = default;
 };
 
-memory::desc matrix(int64_t rows, int64_t columns, int64_t stride, bool transposed = false,
-                    bool bfloat16 = false) {
+memory::desc matrix(int64_t rows, int64_t columns, bool transposed = false, bool bfloat16 = false) {
   return {{rows, columns},
           bfloat16 ? memory::data_type::bf16 : memory::data_type::f32,
-          transposed ? memory::dims{1, stride} : memory::dims{stride, 1}};
+          transposed ? memory::format_tag::ba : memory::format_tag::ab};
 }
-memory::desc first_of(const Key& k) {
-  return matrix(k.m, k.k, k.a_stride, k.a_transposed, k.bfloat16);
-}
-memory::desc second_of(const Key& k) {
-  return matrix(k.k, k.n, k.b_stride, k.b_transposed, k.bfloat16);
-}
-memory::desc bias_of(const Key& k) { return matrix(1, k.n, k.n); }
-memory::desc out_of(const Key& k) { return matrix(k.m, k.n, k.out_stride); }
+memory::desc first_of(const Key& k) { return matrix(k.m, k.k, k.a_transposed, k.bfloat16); }
+memory::desc second_of(const Key& k) { return matrix(k.k, k.n, k.b_transposed, k.bfloat16); }
+memory::desc bias_of(const Key& k) { return matrix(1, k.n); }
+memory::desc out_of(const Key& k) { return matrix(k.m, k.n); }
 
 /// While it lives, what this thread makes is planned for one thread.
 class OneThread {
@@ -113,14 +107,62 @@ struct Out {
   int64_t stride;
 };
 
-/// By this thread alone.
-void multiply(const Matrix& a, const Matrix& b, const Out& out, const ProductOptions& options) {
+/// Rows of one stride into rows of another, down tiles of columns.
+template <class T>
+struct CopyBlock {
+  static void run(const T* from, int64_t from_stride, T* to, int64_t to_stride, int64_t rows,
+                  int64_t columns) {
+    for_tiles(0, columns, [&](int64_t first, auto width) {
+      for (int64_t r = 0; r < rows; ++r) {
+        const T* __restrict x = from + r * from_stride + first;
+        T* __restrict y = to + r * to_stride + first;
+        for (int64_t c = 0; c < width; ++c) y[c] = x[c];
+      }
+    });
+  }
+};
+template <class T>
+void copy_block(const T* from, int64_t from_stride, T* to, int64_t to_stride, int64_t rows,
+                int64_t columns) {
+  static const auto run =
+      simd::Compiled<CopyBlock<T>>::template for_machine<const T*, int64_t, T*, int64_t, int64_t,
+                                                         int64_t>();
+  run(from, from_stride, to, to_stride, rows, columns);
+}
+
+/// A thread's own, for each use one that grows.
+struct Scratch {
+  std::vector<float> a, b, out;
+  static float* of(std::vector<float>& x, int64_t size) {
+    if (static_cast<int64_t>(x.size()) < size) x.resize(static_cast<size_t>(size));
+    return x.data();
+  }
+};
+
+/// The matrix without gaps, copied if it has them: oneDNN's faster kernels take no others, and the
+/// one that does asks the system for memory at each call.
+Matrix without_gaps(const Matrix& x, std::vector<float>& scratch) {
+  const int64_t rows = x.transposed ? x.columns : x.rows, columns = x.rows * x.columns / rows;
+  if (x.stride == columns) return x;
+  Matrix out = x;
+  out.stride = columns;
+  if (x.bfloat16) {
+    auto* to = reinterpret_cast<uint16_t*>(Scratch::of(scratch, (rows * columns + 1) / 2));
+    copy_block(static_cast<const uint16_t*>(x.data), x.stride, to, columns, rows, columns);
+    out.data = to;
+  } else {
+    float* to = Scratch::of(scratch, rows * columns);
+    copy_block(static_cast<const float*>(x.data), x.stride, to, columns, rows, columns);
+    out.data = to;
+  }
+  return out;
+}
+
+/// By this thread alone, of matrices without gaps.
+void multiply_whole(const Matrix& a, const Matrix& b, float* out, const ProductOptions& options) {
   const Key key = {.m = a.rows,
                    .n = b.columns,
                    .k = a.columns,
-                   .a_stride = a.stride,
-                   .b_stride = b.stride,
-                   .out_stride = out.stride,
                    .a_transposed = a.transposed,
                    .b_transposed = b.transposed,
                    .bfloat16 = a.bfloat16,
@@ -138,10 +180,22 @@ void multiply(const Matrix& a, const Matrix& b, const Out& out, const ProductOpt
   Prepared& prepared = found->second;
   prepared.a.set_data_handle(const_cast<void*>(a.data));
   prepared.b.set_data_handle(const_cast<void*>(b.data));
-  prepared.out.set_data_handle(out.data);
+  prepared.out.set_data_handle(out);
   if (key.bias) prepared.bias.set_data_handle(const_cast<float*>(options.bias));
   prepared.primitive.execute(stream, prepared.arguments);
   stream.wait();
+}
+
+/// By this thread alone.
+void multiply(const Matrix& a, const Matrix& b, const Out& out, const ProductOptions& options) {
+  thread_local Scratch scratch;
+  const int64_t rows = a.rows, columns = b.columns;
+  const Matrix x = without_gaps(a, scratch.a), y = without_gaps(b, scratch.b);
+  if (out.stride == columns) return multiply_whole(x, y, out.data, options);
+  float* made = Scratch::of(scratch.out, rows * columns);
+  if (options.add) copy_block<float>(out.data, out.stride, made, columns, rows, columns);
+  multiply_whole(x, y, made, options);
+  copy_block<float>(made, columns, out.data, out.stride, rows, columns);
 }
 
 void by_rows(const Matrix& a, const Matrix& b, float* out, const ProductOptions& options,
