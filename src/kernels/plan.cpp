@@ -139,7 +139,7 @@ class Arithmetic {
 struct detail::RecordedPlan {
   struct Kernel {
     std::function<void(uint64_t)> run;
-    bool wide = false;  // an operation of ATen's that shares itself out among threads
+    detail::recording::Threads threads = detail::recording::Threads::kTeam;
   };
   std::vector<Kernel> kernels;
   std::vector<at::Tensor> kept;  // so that their memory is not given to others
@@ -222,19 +222,21 @@ void detail::RecordedPlan::add(const c10::OperatorName& name, const std::vector<
   // Less than that is done before threads have left the team and come back.
   constexpr int64_t kLarge = 8 * at::internal::GRAIN_SIZE;
   const auto is_large = [](const at::Tensor& x) { return x.numel() >= kLarge; };
-  const bool wide = std::any_of(given.begin(), given.end(), is_large) ||
-                    std::any_of(results.begin(), results.end(), is_large);
+  const auto threads = std::any_of(given.begin(), given.end(), is_large) ||
+                               std::any_of(results.begin(), results.end(), is_large)
+                           ? recording::Threads::kOwn
+                           : recording::Threads::kTeam;
   const auto arithmetic = Arithmetic::of(name, inputs, results);
   if (arithmetic) {
     kernels.push_back({*arithmetic});
   } else if (op->schema().is_mutable()) {
-    kernels.push_back({Operation(*op, inputs, {}), wide});
+    kernels.push_back({Operation(*op, inputs, {}), threads});
   } else if (results.empty()) {  // a number for the program
     refuse(c10::toString(name));
   } else if (name.name.find("empty") == std::string::npos &&
              !std::all_of(results.begin(), results.end(),
                           [&](const at::Tensor& x) { return shares_memory(x, given); })) {
-    kernels.push_back({Operation(*op, inputs, std::move(results)), wide});
+    kernels.push_back({Operation(*op, inputs, std::move(results)), threads});
   }
 }
 
@@ -259,14 +261,16 @@ size_t Plan::size() const { return recorded_->kernels.size(); }
 void Plan::replay(uint64_t step) const {
   if (!refusal().empty())
     throw ConfigError(fmt::format("Plan: '{}' cannot be recorded; run the code itself", refusal()));
-  // Our kernels are run by threads that stay together, operations that need them by ATen's own.
+  const auto has_own_threads = [](const detail::RecordedPlan::Kernel& k) {
+    return k.threads == detail::recording::Threads::kOwn;
+  };
   const auto& kernels = recorded_->kernels;
   for (auto next = kernels.begin(); next != kernels.end();) {
-    const auto end = std::find_if(next, kernels.end(), [](const auto& k) { return k.wide; });
+    const auto end = std::find_if(next, kernels.end(), has_own_threads);
     if (next != end)
       detail::team::gather([&] { std::for_each(next, end, [&](const auto& k) { k.run(step); }); });
     next = end;
-    for (; next != kernels.end() && next->wide; ++next) next->run(step);
+    for (; next != kernels.end() && has_own_threads(*next); ++next) next->run(step);
   }
 }
 
@@ -274,9 +278,9 @@ namespace detail::recording {
 
 bool is_active() { return current != nullptr; }
 uint64_t step() { return current->step; }
-void add(std::function<void(uint64_t)> kernel) {
+void add(std::function<void(uint64_t)> kernel, Threads threads) {
   if (current->depth > 0) return current->refuse("a kernel within an operation of ATen's");
-  current->kernels.push_back({std::move(kernel)});
+  current->kernels.push_back({std::move(kernel), threads});
 }
 void refuse(const char* what) {
   if (current != nullptr) current->refuse(what);

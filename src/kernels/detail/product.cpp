@@ -31,6 +31,7 @@ struct Key {
   int64_t m, n, k;
   bool a_transposed, b_transposed, bfloat16, bias, add;
   Activation activation;
+  int threads;  // that it is planned for
   auto operator<=>(const Key&) const = default;
 };
 
@@ -44,13 +45,13 @@ memory::desc second_of(const Key& k) { return matrix(k.k, k.n, k.b_transposed, k
 memory::desc bias_of(const Key& k) { return matrix(1, k.n); }
 memory::desc out_of(const Key& k) { return matrix(k.m, k.n); }
 
-/// While it lives, what this thread makes is planned for one thread.
-class OneThread {
+/// While it lives, what this thread makes is planned for so many.
+class PlannedFor {
  public:
-  OneThread() { omp_set_num_threads(1); }
-  OneThread(const OneThread&) = delete;
-  OneThread& operator=(const OneThread&) = delete;
-  ~OneThread() { omp_set_num_threads(before_); }
+  explicit PlannedFor(int threads) { omp_set_num_threads(threads); }
+  PlannedFor(const PlannedFor&) = delete;
+  PlannedFor& operator=(const PlannedFor&) = delete;
+  ~PlannedFor() { omp_set_num_threads(before_); }
 
  private:
   int before_ = omp_get_max_threads();
@@ -81,7 +82,7 @@ dnnl::matmul make(const Key& key) {
   const auto description =
       key.bias ? dnnl::matmul::desc(first_of(key), second_of(key), bias_of(key), out_of(key))
                : dnnl::matmul::desc(first_of(key), second_of(key), out_of(key));
-  const OneThread planned;
+  const PlannedFor planned(key.threads);
   return dnnl::matmul(dnnl::matmul::primitive_desc(description, attributes, engine()));
 }
 
@@ -158,8 +159,9 @@ Matrix without_gaps(const Matrix& x, std::vector<float>& scratch) {
   return out;
 }
 
-/// By this thread alone, of matrices without gaps.
-void multiply_whole(const Matrix& a, const Matrix& b, float* out, const ProductOptions& options) {
+/// Of matrices without gaps; by oneDNN's own sharing among threads where they are more than one.
+void multiply_whole(const Matrix& a, const Matrix& b, float* out, const ProductOptions& options,
+                    int threads = 1) {
   const Key key = {.m = a.rows,
                    .n = b.columns,
                    .k = a.columns,
@@ -168,7 +170,8 @@ void multiply_whole(const Matrix& a, const Matrix& b, float* out, const ProductO
                    .bfloat16 = a.bfloat16,
                    .bias = options.bias != nullptr,
                    .add = options.add,
-                   .activation = options.activation};
+                   .activation = options.activation,
+                   .threads = threads};
   // A thread's own: the memories hold the arguments of one call at a time.
   thread_local std::map<Key, Prepared> cache;
   thread_local dnnl::stream stream(engine());
@@ -317,19 +320,23 @@ void product(const Matrix& a, const Matrix& b, float* out, const ProductOptions&
   TORCH_INTERNAL_ASSERT(a.columns == b.rows && a.bfloat16 == b.bfloat16);
   constexpr int64_t kGrain = 1 << 18;  // multiplications
   constexpr int64_t kThin = 64;        // the sums are so short that writing them is the work
+  constexpr int64_t kLarge = 1 << 20;  // numbers: copies of parts would leave the second cache
   const int64_t parts = parts_for(a.rows * a.columns * b.columns, kGrain);
   const Traffic traffic = traffic_of(a, b);
+  const bool large = parts > 1 && std::max({traffic.a, traffic.b, traffic.out}) > kLarge;
   const bool may_sum = options.activation == Activation::kIdentity;
   const Axis axis = a.columns <= kThin ? Axis::kRows : traffic.least(may_sum);
-  if (parts == 1)
-    multiply(a, b, {out, b.columns}, options);
+  if (parts == 1 || large)
+    multiply_whole(a, b, out, options, static_cast<int>(parts));
   else if (axis == Axis::kRows)
     by_rows(a, b, out, options, parts);
   else if (axis == Axis::kColumns)
     by_columns(a, b, out, options, parts);
   else
     by_sum(a, b, out, options, parts, traffic.of_out == Axis::kRows);
-  if (recording::is_active()) recording::add([=](uint64_t) { product(a, b, out, options); });
+  if (recording::is_active())
+    recording::add([=](uint64_t) { product(a, b, out, options); },
+                   large ? recording::Threads::kOwn : recording::Threads::kTeam);
 }
 
 #else

@@ -11,9 +11,12 @@ namespace elbo::detail::recording {
 [[nodiscard]] bool is_active();
 /// The step whose noise it is recorded with.
 [[nodiscard]] std::uint64_t step();
+/// Whose threads a kernel takes: those of a Team (team.h), or OpenMP's by itself.
+enum class Threads { kTeam, kOwn };
+
 /// Adds what has just been computed. Pointers in it stay valid where tensors made by ATen or held
 /// by the kernel own their memory.
-void add(std::function<void(std::uint64_t step)> kernel);
+void add(std::function<void(std::uint64_t step)> kernel, Threads threads = Threads::kTeam);
 /// For what cannot be computed again by itself: the plan will be incomplete.
 void refuse(const char* what);
 
