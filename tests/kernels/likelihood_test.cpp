@@ -24,6 +24,7 @@ using Law = std::function<at::Tensor(const std::vector<at::Tensor>&)>;
 const Law kBernoulli = [](const auto& a) { return bernoulli_log_prob_sum(a[0], a[1]); };
 const Law kNormal = [](const auto& a) { return normal_log_prob_sum(a[0], a[1], a[2]); };
 
+const Law kStandard = [](const auto& a) { return standard_normal_log_prob_sum(a[0]); };
 const Law kKl = [](const auto& a) { return normal_kl_sum(a[0], a[1]); };
 
 /// Value and gradients of the first `moving` arguments beside those in float64, by the twin.
@@ -59,6 +60,7 @@ TEST(Likelihood, AgreesWithFloat64OnEveryShape) {
           kNormal,
           {normal({rows, columns}, 3), normal({rows, columns}, 4), 2 * normal({rows, columns}, 5)},
           3, 4e-6, what);
+      expect_like_double(kStandard, {normal({rows, columns}, 8)}, 1, 2e-6, what);
       expect_like_double(kKl, {normal({rows, columns}, 6), normal({rows, columns}, 7)}, 2, 2e-6,
                          what);
     }
@@ -68,6 +70,8 @@ TEST(Likelihood, BroadcastsOverParticlesAndTakesStrides) {
   const auto x = unit({7, 20}, 1);
   expect_like_double(kBernoulli, {normal({5, 7, 20}, 2), x}, 1, 2e-6, "particles ");
   expect_like_double(kBernoulli, {normal({5, 1, 20}, 2), x}, 1, 2e-6, "both ways ");
+  expect_like_double(kBernoulli, {normal({5, 7, 20}, 2), x.expand({5, 7, 20})}, 1, 2e-6,
+                     "repeated ");
   expect_like_double(kBernoulli, {normal({20, 7}, 2).t(), x}, 1, 2e-6, "transposed ");
   const auto heads = normal({7, 40}, 3);
   expect_like_double(kNormal,

@@ -1,6 +1,7 @@
 #include "elbo/kernels/linear.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
 
@@ -49,6 +50,45 @@ TEST(Linear, AgreesWithItsTwinInValueAndGradient) {
             EXPECT_FALSE(of_ours[k].allclose(of_twin[k] + 0.01, 1e-4, 1e-4)) << "planted";
         }
       }
+}
+
+// Each of a product's three axes is shared out among threads by some of these, with and without
+// copies of parts, and the last by oneDNN; two bfloat16 numbers fit where a float does.
+TEST(Linear, AgreesWithItsTwinHoweverThreadsShareIt) {
+  struct Shape {
+    int64_t rows, in, out;
+  };
+  const int before = at::get_num_threads();
+  for (const auto& [rows, in, out] :
+       {Shape{100, 784, 500}, Shape{100, 500, 41}, Shape{101, 20, 501}, Shape{1001, 201, 199},
+        Shape{257, 130, 2051}, Shape{600, 1050, 1050}}) {
+    const Arguments a({rows}, in, out, at::kFloat);
+    const auto twin = linear_twin(a.x, a.weight, a.bias, Activation::kTanh);
+    const auto g = normal(twin.sizes(), 4);
+    const auto of_twin = torch::autograd::grad({twin}, a.leaves(), {g});
+    for (const int threads : {1, 2, 3}) {
+      at::set_num_threads(threads);
+      const auto ours = fused_linear(a.x, a.weight, a.bias, Activation::kTanh);
+      const auto of_ours = torch::autograd::grad({ours}, a.leaves(), {g});
+      EXPECT_TRUE(ours.allclose(twin, 1e-5, 1e-5)) << rows << " x " << in << " x " << out;
+      for (size_t k = 0; k < 3; ++k)
+        EXPECT_TRUE(of_ours[k].allclose(of_twin[k], 1e-4, 1e-3))
+            << k << ", " << rows << " x " << in << " x " << out << ", " << threads << " threads";
+      if (!has_bfloat16_products()) continue;
+      const Bfloat16Products rounding;
+      const auto rounded = fused_linear(a.x, a.weight, a.bias, Activation::kIdentity);
+      const auto plain = linear_twin(a.x, a.weight, a.bias, Activation::kIdentity);
+      // x and w rounded by up to 2^-9 each, in a sum of `in` terms of variance 1 / in
+      EXPECT_TRUE(rounded.allclose(plain, 0, 0.03)) << rows << " x " << in << " x " << out;
+      const auto of_rounded = torch::autograd::grad({rounded}, a.leaves(), {g});
+      const auto of_plain = torch::autograd::grad({plain}, a.leaves(), {g});
+      for (size_t k = 0; k < 3; ++k)
+        EXPECT_LT((of_rounded[k] - of_plain[k]).norm().item<double>(),
+                  5e-3 * of_plain[k].norm().item<double>())
+            << k << ", " << rows << " x " << in << " x " << out << ", " << threads << " threads";
+    }
+  }
+  at::set_num_threads(before);
 }
 
 TEST(Linear, TakesAnyLeadingDimensionsAndStrides) {
