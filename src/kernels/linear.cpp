@@ -201,12 +201,14 @@ LayerGradients gradients(const Factors& factors, const Parameters& p, const at::
   return out;
 }
 
-at::Tensor forward_of(const Factors& factors, const at::Tensor& bias, Activation activation) {
+at::Tensor forward_of(const Factors& factors, const at::Tensor& bias, Activation activation,
+                      bool by_onednn = false) {
   auto shape = factors.x.sizes().vec();
   shape.back() = factors.weight.size(0);
   auto y = at::empty(shape, bias.options().requires_grad(false));
-  detail::product(as_matrix(factors.x), as_matrix(factors.weight).t(), y.data_ptr<float>(),
-                  {.bias = bias.data_ptr<float>(), .activation = activation});
+  detail::product(
+      as_matrix(factors.x), as_matrix(factors.weight).t(), y.data_ptr<float>(),
+      {.bias = bias.data_ptr<float>(), .activation = activation, .by_onednn = by_onednn});
   return y;
 }
 
@@ -243,6 +245,17 @@ struct Layer : torch::autograd::Function<Layer> {
 bool is_fusable(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
   return detail::has_product(x) && detail::has_product(weight) && detail::has_product(bias) &&
          weight.is_contiguous() && bias.is_contiguous() && x.numel() > 0 && weight.numel() > 0;
+}
+
+/// Without a graph: the weights stay as they are, and lie in every thread's cache.
+at::Tensor inferred(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                    Activation activation) {
+  const detail::BelowAutograd below;
+  return forward_of(factors_of(x, weight), bias, activation, /*by_onednn=*/true);
+}
+bool wants_graph(std::initializer_list<at::Tensor> arguments) {
+  return at::GradMode::is_enabled() && std::any_of(arguments.begin(), arguments.end(),
+                                                   [](const auto& a) { return a.requires_grad(); });
 }
 
 /// Whether b follows a in memory, so that they are one matrix or vector.
@@ -360,6 +373,7 @@ at::Tensor linear_twin(const at::Tensor& x, const at::Tensor& weight, const at::
 at::Tensor fused_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                         Activation activation) {
   if (!is_fusable(x, weight, bias)) return linear_twin(x, weight, bias, activation);
+  if (!wants_graph({x, weight, bias})) return inferred(x, weight, bias, activation);
   return Layer::apply(x, weight, bias, static_cast<int64_t>(activation));
 }
 
@@ -372,6 +386,9 @@ std::pair<at::Tensor, at::Tensor> fused_linear_pair(const at::Tensor& x,
       !are_side_by_side(first_bias, second_bias))
     return {fused_linear(x, first_weight, first_bias, Activation::kIdentity),
             fused_linear(x, second_weight, second_bias, Activation::kIdentity)};
+  if (!wants_graph({x, first_weight, first_bias, second_weight, second_bias}))
+    return detail::halves(
+        inferred(x, joined(first_weight), joined(first_bias), Activation::kIdentity));
   const auto both = Pair::apply(x, first_weight, first_bias, second_weight, second_bias);
   return {both[0], both[1]};
 }

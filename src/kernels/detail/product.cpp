@@ -323,10 +323,11 @@ void product(const Matrix& a, const Matrix& b, float* out, const ProductOptions&
   constexpr int64_t kLarge = 1 << 20;  // numbers: copies of parts would leave the second cache
   const int64_t parts = parts_for(a.rows * a.columns * b.columns, kGrain);
   const Traffic traffic = traffic_of(a, b);
-  const bool large = parts > 1 && std::max({traffic.a, traffic.b, traffic.out}) > kLarge;
+  const bool large = std::max({traffic.a, traffic.b, traffic.out}) > kLarge;
+  const bool by_onednn = parts > 1 && (large || options.by_onednn);
   const bool may_sum = options.activation == Activation::kIdentity;
   const Axis axis = a.columns <= kThin ? Axis::kRows : traffic.least(may_sum);
-  if (parts == 1 || large)
+  if (parts == 1 || by_onednn)
     multiply_whole(a, b, out, options, static_cast<int>(parts));
   else if (axis == Axis::kRows)
     by_rows(a, b, out, options, parts);
@@ -336,7 +337,7 @@ void product(const Matrix& a, const Matrix& b, float* out, const ProductOptions&
     by_sum(a, b, out, options, parts, traffic.of_out == Axis::kRows);
   if (recording::is_active())
     recording::add([=](uint64_t) { product(a, b, out, options); },
-                   large ? recording::Threads::kOwn : recording::Threads::kTeam);
+                   by_onednn ? recording::Threads::kOwn : recording::Threads::kTeam);
 }
 
 #else

@@ -27,6 +27,7 @@ struct ProductOptions {
   const float* bias = nullptr;  ///< [n], added to every row; null for none
   bool add = false;             ///< to what `out` holds
   Activation activation = Activation::kIdentity;
+  bool by_onednn = false;  ///< shared out among threads as it likes, not as matrices are theirs
 };
 
 /// Whether there is a product for tensors like this one: float32 on the CPU, where oneDNN is.
