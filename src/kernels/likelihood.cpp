@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numbers>
+#include <type_traits>
 
 #include "elbo/kernels/elementwise.h"
 #include "elbo/kernels/math.h"
@@ -27,42 +28,65 @@ using detail::row_stride;
 /// Logits beyond it are infinite, bounded by it lest 0 * inf arise.
 constexpr float kLargestLogit = 1e30F;
 
+/// log(1 + e^-|l|) of many logits is the logarithm of a product, which is taken once for all.
+struct LogProduct {
+  double linear = 0, product = 1;
+  void add(double more, double factor) {
+    linear += more;
+    product *= factor;
+    if (product < 0x1p400) return;
+    linear -= std::log(product);
+    product = 1;
+  }
+};
+double total_of(const LogProduct& sum) { return sum.linear - std::log(sum.product); }
+
 /// (logits, x); the slope along the logits.
 template <bool kSlopes>
 struct BernoulliRow {
   static constexpr bool kHalves = false;
-  // log(1 + e^-|l|) is summed as the logarithm of a product, at most 2^kStretch.
-  static constexpr int64_t kStretch = 1000;
+  using Sum = LogProduct;
 
-  static double run(const Row& row) {
-    const float* __restrict logits = row.in[0], * __restrict given = row.in[1];
-    float* __restrict slope = row.out[0];
-    double total = 0;
-    int outside = 0;
-    for (int64_t from = 0; from < row.size; from += kStretch) {
-      const int64_t to = std::min(from + kStretch, row.size);
-      double linear = 0, product = 1;
-#pragma omp simd reduction(+ : linear) reduction(* : product) reduction(| : outside)
-      for (int64_t i = from; i < to; ++i) {
-        const float l = logits[i], x = given[i];
-        outside |= static_cast<int>(x < 0.0F) | static_cast<int>(x > 1.0F);
-        const float e = simd::exp_minus_abs(l), both = e + 1.0F;
-        product *= static_cast<double>(both);
-        linear += static_cast<double>(x * l - 0.5F * (l + std::abs(l)));
-        if constexpr (kSlopes) slope[i] = x - (l > 0 ? 1.0F : e) / both;
-      }
-      total += linear - std::log(product);
+  template <class Size>
+  static void run(const Row& row, Size size, Sum& sum) {
+    if constexpr (std::is_same_v<Size, int64_t>) {
+      constexpr int64_t kStretch = 512;  // of which the product is at most 2^512
+      for (int64_t from = 0; from < size; from += kStretch)
+        stretch(row, from, std::min(kStretch, size - from), sum);
+    } else {
+      stretch(row, 0, size, sum);
     }
-    if (std::isnan(total)) total = with_infinite_logits(row);
-    return outside != 0 ? -INFINITY : total;
   }
 
  private:
+  template <class Size>
+  static void stretch(const Row& row, int64_t from, Size size, Sum& sum) {
+    const float* __restrict logits = row.in[0] + from, * __restrict given = row.in[1] + from;
+    float* __restrict slope = row.out[0] + from;
+    double linear = 0, product = 1;
+    int outside = 0;
+#pragma omp simd reduction(+ : linear) reduction(* : product) reduction(| : outside)
+    for (int64_t i = 0; i < size; ++i) {
+      const float l = logits[i], x = given[i];
+      outside |= static_cast<int>(x < 0.0F) | static_cast<int>(x > 1.0F);
+      const float e = simd::exp_minus_abs(l), both = e + 1.0F;
+      product *= static_cast<double>(both);
+      linear += static_cast<double>(x * l - 0.5F * (l + std::abs(l)));
+      if constexpr (kSlopes) slope[i] = x - (l > 0 ? 1.0F : e) / both;
+    }
+    if (outside != 0)
+      sum.add(-INFINITY, 1);
+    else if (std::isnan(linear + product))
+      sum.add(with_infinite_logits(logits, given, size), 1);
+    else
+      sum.add(linear, product);
+  }
+
   /// Where 0 inf or inf - inf arose, bounded; NaN where an argument is that.
-  static double with_infinite_logits(const Row& row) {
+  static double with_infinite_logits(const float* logits, const float* given, int64_t size) {
     double total = 0;
-    for (int64_t i = 0; i < row.size; ++i) {
-      const float l = std::clamp(row.in[0][i], -kLargestLogit, kLargestLogit), x = row.in[1][i];
+    for (int64_t i = 0; i < size; ++i) {
+      const float l = std::clamp(logits[i], -kLargestLogit, kLargestLogit), x = given[i];
       total += static_cast<double>(x * l - std::max(l, 0.0F)) -
                std::log1p(std::exp(-std::abs(static_cast<double>(l))));
     }
@@ -75,12 +99,14 @@ struct BernoulliRow {
 template <bool kSlopes>
 struct NormalRow {
   static constexpr bool kHalves = true;
-  static double run(const Row& row) {
+  using Sum = double;
+  template <class Size>
+  static void run(const Row& row, Size size, Sum& sum) {
     const float* __restrict x = row.in[0], * __restrict mu = row.in[1], * __restrict log_var = row.in[2];
     float* __restrict along_mu = row.out[0], * __restrict along_log_var = row.out[1];
     double total = 0;
 #pragma omp simd reduction(+ : total)
-    for (int64_t i = 0; i < row.size; ++i) {
+    for (int64_t i = 0; i < size; ++i) {
       const float distance = x[i] - mu[i];
       const float scaled = distance * simd::exp(-log_var[i]);
       const float square = distance * scaled;
@@ -90,7 +116,7 @@ struct NormalRow {
         along_log_var[i] = 0.5F * square - 0.5F;
       }
     }
-    return -0.5 * (total + static_cast<double>(row.size) * std::log(2 * std::numbers::pi));
+    sum -= 0.5 * (total + static_cast<double>(size) * std::log(2 * std::numbers::pi));
   }
 };
 
@@ -98,16 +124,18 @@ struct NormalRow {
 template <bool kSlopes>
 struct StandardNormalRow {
   static constexpr bool kHalves = false;
-  static double run(const Row& row) {
+  using Sum = double;
+  template <class Size>
+  static void run(const Row& row, Size size, Sum& sum) {
     const float* __restrict x = row.in[0];
     float* __restrict along_x = row.out[0];
     double total = 0;
 #pragma omp simd reduction(+ : total)
-    for (int64_t i = 0; i < row.size; ++i) {
+    for (int64_t i = 0; i < size; ++i) {
       total += static_cast<double>(x[i] * x[i]);
       if constexpr (kSlopes) along_x[i] = -x[i];
     }
-    return -0.5 * (total + static_cast<double>(row.size) * std::log(2 * std::numbers::pi));
+    sum -= 0.5 * (total + static_cast<double>(size) * std::log(2 * std::numbers::pi));
   }
 };
 
@@ -115,12 +143,14 @@ struct StandardNormalRow {
 template <bool kSlopes>
 struct NormalKlRow {
   static constexpr bool kHalves = true;
-  static double run(const Row& row) {
+  using Sum = double;
+  template <class Size>
+  static void run(const Row& row, Size size, Sum& sum) {
     const float* __restrict mu = row.in[0], * __restrict log_var = row.in[1];
     float* __restrict along_mu = row.out[0], * __restrict along_log_var = row.out[1];
     double total = 0;
 #pragma omp simd reduction(+ : total)
-    for (int64_t i = 0; i < row.size; ++i) {
+    for (int64_t i = 0; i < size; ++i) {
       const float beyond = simd::exp(log_var[i]) - 1.0F;
       total += static_cast<double>(mu[i] * mu[i] + (beyond - log_var[i]));
       if constexpr (kSlopes) {
@@ -128,7 +158,7 @@ struct NormalKlRow {
         along_log_var[i] = 0.5F * beyond;
       }
     }
-    return 0.5 * total;
+    sum += 0.5 * total;
   }
 };
 
@@ -136,15 +166,16 @@ struct NormalKlRow {
 template <bool kSlopes>
 struct NormalDrawRow {
   static constexpr bool kHalves = false;  // a draw goes its own way
-  static double run(const Row& row) {
+  using Sum = double;                     // none
+  template <class Size>
+  static void run(const Row& row, Size size, Sum&) {
     const float* __restrict epsilon = row.in[0], * __restrict mu = row.in[1], * __restrict log_var = row.in[2];
     float* __restrict draw = row.out[0], * __restrict along_log_var = row.out[1];
-    for (int64_t i = 0; i < row.size; ++i) {
+    for (int64_t i = 0; i < size; ++i) {
       const float moved = simd::exp(0.5F * log_var[i]) * epsilon[i];
       draw[i] = mu[i] + moved;
       if constexpr (kSlopes) along_log_var[i] = 0.5F * moved;
     }
-    return 0;
   }
 };
 
@@ -175,15 +206,12 @@ at::Tensor normal_kl_twin(const at::Tensor* a) {
   return 0.5 * (a[0].square() + a[1].expm1() - a[1]).sum(-1);
 }
 
-/// Columns [begin, end) of rows, each row times its factor.
-struct ScaleColumns {
-  static void run(float* x, const float* by, const detail::Share& rows, int64_t stride,
-                  const detail::Share& columns) {
-    detail::for_tiles(columns.begin, columns.end, [&](int64_t first, auto width) {
-      for (int64_t r = rows.begin; r < rows.end; ++r) {
-        float* __restrict row = x + r * stride + first;
-        for (int64_t c = 0; c < width; ++c) row[c] *= by[r];
-      }
+/// Each row of a block times its factor.
+struct ScaleRows {
+  static void run(float* x, const float* by, int64_t stride, const detail::Block& block) {
+    detail::for_rows(block, [&](int64_t r, int64_t first, auto width) {
+      float* __restrict row = x + r * stride + first;
+      for (int64_t c = 0; c < width; ++c) row[c] *= by[r];
     });
   }
 };
@@ -192,12 +220,10 @@ struct ScaleColumns {
 at::Tensor scale_rows(const at::Tensor& slope, const at::Tensor& incoming) {
   constexpr int64_t kGrain = 1 << 14;  // numbers
   static const auto run =
-      simd::Compiled<ScaleColumns>::for_machine<float*, const float*, const detail::Share&, int64_t,
-                                                const detail::Share&>();
+      simd::Compiled<ScaleRows>::for_machine<float*, const float*, int64_t, const detail::Block&>();
   detail::recording::run([slope, g = incoming.contiguous()] {
     detail::for_blocks(g.numel(), slope.size(-1), kGrain, [&](const detail::RowBlock& block) {
-      run(slope.data_ptr<float>(), g.data_ptr<float>(), block.rows, row_stride(slope),
-          block.columns);
+      run(slope.data_ptr<float>(), g.data_ptr<float>(), row_stride(slope), block);
     });
   });
   return slope;
@@ -220,24 +246,34 @@ struct Slopes {
   }
 };
 
-struct BernoulliSum : torch::autograd::Function<BernoulliSum> {
-  static at::Tensor forward(AutogradContext* context, const at::Tensor& logits,
-                            const at::Tensor& x) {
+/// A law's sum over each row as a node of the graph, with a twin for second derivatives. Slope k is
+/// that along argument k; what follows the slopes is constant.
+template <template <bool> class Law, auto kTwin, size_t kSlopes>
+struct LawSum : torch::autograd::Function<LawSum<Law, kTwin, kSlopes>> {
+  static at::Tensor forward(AutogradContext* context, at::TensorList arguments) {
     const detail::BelowAutograd below;
-    const auto rows = evaluate_rows<BernoulliRow>({logits, x}, 1, true);
-    context->save_for_backward({logits, x});
-    Slopes<BernoulliRow>::keep(context, rows.out);
+    const variable_list saved = arguments.vec();
+    const auto rows = evaluate_rows<Law>(saved, kSlopes, true);
+    context->save_for_backward(saved);
+    Slopes<Law>::keep(context, rows.out);
     return rows.sums;
   }
   static variable_list backward(AutogradContext* context, const variable_list& incoming) {
     const auto saved = context->get_saved_variables();
-    if (at::GradMode::is_enabled())
-      return detail::through_twin(bernoulli_twin, saved, incoming[0], 1);
+    const unsigned wanted = detail::wanted_of(*context, saved);
+    if (at::GradMode::is_enabled()) return detail::through_twin(kTwin, saved, incoming[0], wanted);
     const detail::BelowAutograd below;
-    const auto slopes = Slopes<BernoulliRow>::take(context, saved, 1);
-    return {at::sum_to(scale_rows(slopes[0], incoming[0]), saved[0].sizes()), {}};
+    const auto slopes = Slopes<Law>::take(context, saved, kSlopes);
+    variable_list out(saved.size());
+    for (size_t k = 0; k < kSlopes; ++k)
+      if ((wanted >> k & 1U) != 0)
+        out[k] = at::sum_to(scale_rows(slopes[k], incoming[0]), saved[k].sizes());
+    return out;
   }
 };
+using BernoulliSum = LawSum<BernoulliRow, bernoulli_twin, 1>;
+using StandardNormalSum = LawSum<StandardNormalRow, standard_normal_twin, 1>;
+using NormalKlSum = LawSum<NormalKlRow, normal_kl_twin, 2>;
 
 struct NormalSum : torch::autograd::Function<NormalSum> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& mu,
@@ -263,48 +299,6 @@ struct NormalSum : torch::autograd::Function<NormalSum> {
     }
     if ((wanted & 4U) != 0)
       out[2] = at::sum_to(scale_rows(slopes[1], incoming[0]), saved[2].sizes());
-    return out;
-  }
-};
-
-struct StandardNormalSum : torch::autograd::Function<StandardNormalSum> {
-  static at::Tensor forward(AutogradContext* context, const at::Tensor& x) {
-    const detail::BelowAutograd below;
-    const auto rows = evaluate_rows<StandardNormalRow>({x}, 1, true);
-    context->save_for_backward({x});
-    Slopes<StandardNormalRow>::keep(context, rows.out);
-    return rows.sums;
-  }
-  static variable_list backward(AutogradContext* context, const variable_list& incoming) {
-    const auto saved = context->get_saved_variables();
-    if (at::GradMode::is_enabled())
-      return detail::through_twin(standard_normal_twin, saved, incoming[0], 1);
-    const detail::BelowAutograd below;
-    const auto slopes = Slopes<StandardNormalRow>::take(context, saved, 1);
-    return {scale_rows(slopes[0], incoming[0])};
-  }
-};
-
-struct NormalKlSum : torch::autograd::Function<NormalKlSum> {
-  static at::Tensor forward(AutogradContext* context, const at::Tensor& mu,
-                            const at::Tensor& log_var) {
-    const detail::BelowAutograd below;
-    const auto rows = evaluate_rows<NormalKlRow>({mu, log_var}, 2, true);
-    context->save_for_backward({mu, log_var});
-    Slopes<NormalKlRow>::keep(context, rows.out);
-    return rows.sums;
-  }
-  static variable_list backward(AutogradContext* context, const variable_list& incoming) {
-    const auto saved = context->get_saved_variables();
-    const unsigned wanted = detail::wanted_of(*context, saved);
-    if (at::GradMode::is_enabled())
-      return detail::through_twin(normal_kl_twin, saved, incoming[0], wanted);
-    const detail::BelowAutograd below;
-    const auto slopes = Slopes<NormalKlRow>::take(context, saved, 2);
-    variable_list out(2);
-    for (size_t k = 0; k < 2; ++k)
-      if ((wanted >> k & 1U) != 0)
-        out[k] = at::sum_to(scale_rows(slopes[k], incoming[0]), saved[k].sizes());
     return out;
   }
 };
@@ -357,7 +351,7 @@ at::Tensor bernoulli_log_prob_sum(const at::Tensor& logits, const at::Tensor& x)
   const variable_list arguments = {logits, x};
   if (!is_fusable(arguments) || (at::GradMode::is_enabled() && x.requires_grad()))
     return bernoulli_twin(arguments.data());
-  if (wants_gradient(arguments)) return BernoulliSum::apply(logits, x);
+  if (wants_gradient(arguments)) return BernoulliSum::apply(at::TensorList(arguments));
   return evaluate_rows<BernoulliRow>(arguments, 0, false).sums;
 }
 
@@ -372,14 +366,14 @@ at::Tensor normal_log_prob_sum(const at::Tensor& x, const at::Tensor& mu,
 at::Tensor standard_normal_log_prob_sum(const at::Tensor& x) {
   const variable_list arguments = {x};
   if (!is_fusable(arguments)) return standard_normal_twin(arguments.data());
-  if (wants_gradient(arguments)) return StandardNormalSum::apply(x);
+  if (wants_gradient(arguments)) return StandardNormalSum::apply(at::TensorList(arguments));
   return evaluate_rows<StandardNormalRow>(arguments, 0, false).sums;
 }
 
 at::Tensor normal_kl_sum(const at::Tensor& mu, const at::Tensor& log_var) {
   const variable_list arguments = {mu, log_var};
   if (!is_fusable(arguments)) return normal_kl_twin(arguments.data());
-  if (wants_gradient(arguments)) return NormalKlSum::apply(mu, log_var);
+  if (wants_gradient(arguments)) return NormalKlSum::apply(at::TensorList(arguments));
   return evaluate_rows<NormalKlRow>(arguments, 0, false).sums;
 }
 

@@ -25,7 +25,7 @@ using torch::autograd::variable_list;
 using detail::as_matrix;
 using detail::Matrix;
 
-thread_local bool in_bfloat16 = false;
+thread_local const Bfloat16Products* innermost = nullptr;
 
 /// d activation(a) / da, from y = activation(a).
 template <Activation kActivation>
@@ -143,7 +143,8 @@ struct Factors {
   at::Tensor x, weight;
 };
 Factors factors_of(const at::Tensor& x, const at::Tensor& weight) {
-  if (in_bfloat16) return {detail::to_bfloat16(x), detail::to_bfloat16(weight)};
+  if (const auto* products = Bfloat16Products::current())
+    return {products->round(x), products->round(weight)};
   return {x.contiguous(), weight};
 }
 
@@ -382,8 +383,8 @@ std::pair<at::Tensor, at::Tensor> fused_linear_pair(const at::Tensor& x,
                                                     const at::Tensor& first_bias,
                                                     const at::Tensor& second_weight,
                                                     const at::Tensor& second_bias) {
-  if (!is_fusable(x, first_weight, first_bias) || !are_side_by_side(first_weight, second_weight) ||
-      !are_side_by_side(first_bias, second_bias))
+  if (!is_fusable(x, first_weight, first_bias) || first_bias.numel() > detail::kWidestHalf ||
+      !are_side_by_side(first_weight, second_weight) || !are_side_by_side(first_bias, second_bias))
     return {fused_linear(x, first_weight, first_bias, Activation::kIdentity),
             fused_linear(x, second_weight, second_bias, Activation::kIdentity)};
   if (!wants_graph({x, first_weight, first_bias, second_weight, second_bias}))
@@ -395,13 +396,25 @@ std::pair<at::Tensor, at::Tensor> fused_linear_pair(const at::Tensor& x,
 
 bool has_bfloat16_products() { return detail::has_bfloat16_product(); }
 
-Bfloat16Products::Bfloat16Products() : before_(in_bfloat16) {
+Bfloat16Products::Bfloat16Products() : Bfloat16Products({}, {}) {}
+
+Bfloat16Products::Bfloat16Products(at::Tensor values, at::Tensor rounded)
+    : values_(std::move(values)), rounded_(std::move(rounded)), outer_(innermost) {
   if (!has_bfloat16_products())
     throw ConfigError(
         "precision = bfloat16: this processor does not multiply it (expected one with avx512_bf16 "
         "or amx, and a build with oneDNN); use float32");
-  in_bfloat16 = true;
+  innermost = this;
 }
-Bfloat16Products::~Bfloat16Products() { in_bfloat16 = before_; }
+Bfloat16Products::~Bfloat16Products() { innermost = outer_; }
+
+const Bfloat16Products* Bfloat16Products::current() { return innermost; }
+
+at::Tensor Bfloat16Products::round(const at::Tensor& x) const {
+  if (rounded_.defined() && x.storage().is_alias_of(values_.storage()) && x.is_contiguous())
+    return rounded_.narrow(0, x.storage_offset() - values_.storage_offset(), x.numel())
+        .view(x.sizes());
+  return detail::to_bfloat16(x);
+}
 
 }  // namespace elbo

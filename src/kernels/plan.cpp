@@ -13,6 +13,7 @@
 #include "elbo/error.h"
 #include "kernels/detail/recording.h"
 #include "kernels/detail/rows.h"
+#include "kernels/detail/simd.h"
 #include "kernels/detail/team.h"
 
 namespace elbo {
@@ -81,6 +82,24 @@ class Operation {
   std::vector<at::Tensor> results_;
 };
 
+struct ArithmeticArguments {
+  const float *a, *b;
+  float* out;
+  int64_t a_stride, b_stride, out_stride;  // from row to row
+};
+template <bool kAdds>
+struct ArithmeticRows {
+  static void run(const ArithmeticArguments& of, const detail::Block& block) {
+    detail::for_rows(block, [&](int64_t r, int64_t first, auto width) {
+      const float* a = of.a + r * of.a_stride + first;
+      const float* b = of.b + r * of.b_stride + first;
+      float* out = of.out + r * of.out_stride + first;
+#pragma omp simd
+      for (int64_t c = 0; c < width; ++c) out[c] = kAdds ? a[c] + b[c] : a[c] * b[c];
+    });
+  }
+};
+
 /// a + b or a b of float32 tensors alike, as autograd adds up gradients: where they are small,
 /// finding ATen's loop takes longer than the loop.
 class Arithmetic {
@@ -106,31 +125,29 @@ class Arithmetic {
   void operator()(uint64_t) const {
     constexpr int64_t kGrain = 1 << 14;  // numbers
     const int64_t columns = out_.size(-1);
-    detail::for_blocks(out_.numel() / columns, columns, kGrain, [&](const detail::RowBlock& block) {
-      detail::for_tiles(block.columns.begin, block.columns.end, [&](int64_t first, auto width) {
-        for (int64_t r = block.rows.begin; r < block.rows.end; ++r) {
-          const float* a = a_.data_ptr<float>() + r * a_stride_ + first;
-          const float* b = b_.data_ptr<float>() + r * b_stride_ + first;
-          float* out = out_.data_ptr<float>() + r * out_stride_ + first;
-          for (int64_t c = 0; c < width; ++c) out[c] = adds_ ? a[c] + b[c] : a[c] * b[c];
-        }
-      });
-    });
+    const ArithmeticArguments arguments = {a_.data_ptr<float>(),   b_.data_ptr<float>(),
+                                           out_.data_ptr<float>(), detail::row_stride(a_),
+                                           detail::row_stride(b_), detail::row_stride(out_)};
+    detail::for_blocks(out_.numel() / columns, columns, kGrain,
+                       [&](const detail::RowBlock& block) { run_(arguments, block); });
   }
 
  private:
   Arithmetic(bool adds, const at::Tensor& a, const at::Tensor& b, const at::Tensor& out)
-      : adds_(adds),
+      : run_(adds ? for_machine<true>() : for_machine<false>()),
         a_(without_graph(a)),
         b_(without_graph(b)),
-        out_(out),
-        a_stride_(detail::row_stride(a)),
-        b_stride_(detail::row_stride(b)),
-        out_stride_(detail::row_stride(out)) {}
+        out_(out) {}
 
-  bool adds_;
+  using Run = void (*)(const ArithmeticArguments&, const detail::Block&);
+  template <bool kAdds>
+  static Run for_machine() {
+    return simd::Compiled<ArithmeticRows<kAdds>>::template for_machine<const ArithmeticArguments&,
+                                                                       const detail::Block&>();
+  }
+
+  Run run_;
   at::Tensor a_, b_, out_;
-  int64_t a_stride_, b_stride_, out_stride_;
 };
 
 }  // namespace

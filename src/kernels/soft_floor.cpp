@@ -17,10 +17,12 @@ using torch::autograd::variable_list;
 template <bool kSlopes>
 struct SoftFloorRow {
   static constexpr bool kHalves = false;
-  static double run(const detail::Row& row) {
+  using Sum = double;  // none
+  template <class Size>
+  static void run(const detail::Row& row, Size size, Sum&) {
     const float* __restrict x = row.in[0];
     float* __restrict y = row.out[0], * __restrict slope = row.out[1];
-    for (int64_t i = 0; i < row.size; ++i) {
+    for (int64_t i = 0; i < size; ++i) {
       const float t = x[i] - row.constant, e = simd::exp_minus_abs(t);
       // log(1 + e) = 2 artanh(s), s <= 1/3: Taylor's terms, the last for all that follow
       const float s = e / (2.0F + e), s2 = s * s;
@@ -32,7 +34,6 @@ struct SoftFloorRow {
       y[i] = row.constant + (0.5F * (t + std::abs(t)) + 2.0F * s * series);
       if constexpr (kSlopes) slope[i] = (t > 0 ? 1.0F : e) / (e + 1.0F);
     }
-    return 0;
   }
 };
 

@@ -21,8 +21,8 @@ enum class Activation { kTanh, kRelu, kSoftplus, kSigmoid, kIdentity };
 [[nodiscard]] at::Tensor fused_linear(const at::Tensor& x, const at::Tensor& weight,
                                       const at::Tensor& bias, Activation activation);
 
-/// Two such layers of one input, without activation: one product where weights and biases lie side
-/// by side, as those of one shape do that follow one another in FlatParameters.
+/// Two such layers of one input, without activation: one product where they are narrow and weights
+/// and biases lie side by side, as those of one shape do that follow one another in FlatParameters.
 [[nodiscard]] std::pair<at::Tensor, at::Tensor> fused_linear_pair(const at::Tensor& x,
                                                                   const at::Tensor& first_weight,
                                                                   const at::Tensor& first_bias,
@@ -43,12 +43,21 @@ enum class Activation { kTanh, kRelu, kSoftplus, kSigmoid, kIdentity };
 class Bfloat16Products {
  public:
   Bfloat16Products();
+  /// Weights that lie in `values`, [P] in float32, are taken from `rounded`, [P], which holds them
+  /// in bfloat16, if it is defined.
+  Bfloat16Products(at::Tensor values, at::Tensor rounded);
   Bfloat16Products(const Bfloat16Products&) = delete;
   Bfloat16Products& operator=(const Bfloat16Products&) = delete;
   ~Bfloat16Products();
 
+  /// The innermost that lives in this thread; null where none does.
+  [[nodiscard]] static const Bfloat16Products* current();
+  /// x as a product takes it, contiguous and in bfloat16.
+  [[nodiscard]] at::Tensor round(const at::Tensor& x) const;
+
  private:
-  bool before_;
+  at::Tensor values_, rounded_;
+  const Bfloat16Products* outer_;
 };
 
 }  // namespace elbo

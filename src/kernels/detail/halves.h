@@ -7,6 +7,11 @@
 
 namespace elbo::detail {
 
+/// Two layers of one input are one product up to so many columns each. Wider ones gain nothing by
+/// it, and threads that share out columns would have one layer each, though what follows takes the
+/// columns of both together.
+constexpr int64_t kWidestHalf = 128;
+
 /// The left and the right half of a contiguous tensor's rows.
 inline std::pair<at::Tensor, at::Tensor> halves(const at::Tensor& both) {
   auto shape = both.sizes().vec();

@@ -5,6 +5,9 @@
 #include "kernels/detail/recording.h"
 #include "kernels/detail/simd.h"
 
+#if defined(ELBO_HAS_AVX2_LOOPS)
+#include <immintrin.h>
+#endif
 #if defined(ELBO_HAS_ONEDNN)
 #include <omp.h>
 
@@ -108,27 +111,25 @@ struct Out {
   int64_t stride;
 };
 
-/// Rows of one stride into rows of another, down tiles of columns.
+/// Rows of one stride into rows of another.
 template <class T>
-struct CopyBlock {
-  static void run(const T* from, int64_t from_stride, T* to, int64_t to_stride, int64_t rows,
-                  int64_t columns) {
-    for_tiles(0, columns, [&](int64_t first, auto width) {
-      for (int64_t r = 0; r < rows; ++r) {
-        const T* __restrict x = from + r * from_stride + first;
-        T* __restrict y = to + r * to_stride + first;
-        for (int64_t c = 0; c < width; ++c) y[c] = x[c];
-      }
+struct CopyRows {
+  static void run(const T* from, int64_t from_stride, T* to, int64_t to_stride,
+                  const Block& block) {
+    for_rows(block, [&](int64_t r, int64_t first, auto width) {
+      const T* __restrict x = from + r * from_stride + first;
+      T* __restrict y = to + r * to_stride + first;
+      for (int64_t c = 0; c < width; ++c) y[c] = x[c];
     });
   }
 };
 template <class T>
-void copy_block(const T* from, int64_t from_stride, T* to, int64_t to_stride, int64_t rows,
-                int64_t columns) {
+void copy_rows(const T* from, int64_t from_stride, T* to, int64_t to_stride, int64_t rows,
+               int64_t columns) {
   static const auto run =
-      simd::Compiled<CopyBlock<T>>::template for_machine<const T*, int64_t, T*, int64_t, int64_t,
-                                                         int64_t>();
-  run(from, from_stride, to, to_stride, rows, columns);
+      simd::Compiled<CopyRows<T>>::template for_machine<const T*, int64_t, T*, int64_t,
+                                                        const Block&>();
+  run(from, from_stride, to, to_stride, {{0, rows}, {0, columns}});
 }
 
 /// A thread's own, for each use one that grows.
@@ -149,11 +150,11 @@ Matrix without_gaps(const Matrix& x, std::vector<float>& scratch) {
   out.stride = columns;
   if (x.bfloat16) {
     auto* to = reinterpret_cast<uint16_t*>(Scratch::of(scratch, (rows * columns + 1) / 2));
-    copy_block(static_cast<const uint16_t*>(x.data), x.stride, to, columns, rows, columns);
+    copy_rows(static_cast<const uint16_t*>(x.data), x.stride, to, columns, rows, columns);
     out.data = to;
   } else {
     float* to = Scratch::of(scratch, rows * columns);
-    copy_block(static_cast<const float*>(x.data), x.stride, to, columns, rows, columns);
+    copy_rows(static_cast<const float*>(x.data), x.stride, to, columns, rows, columns);
     out.data = to;
   }
   return out;
@@ -196,9 +197,9 @@ void multiply(const Matrix& a, const Matrix& b, const Out& out, const ProductOpt
   const Matrix x = without_gaps(a, scratch.a), y = without_gaps(b, scratch.b);
   if (out.stride == columns) return multiply_whole(x, y, out.data, options);
   float* made = Scratch::of(scratch.out, rows * columns);
-  if (options.add) copy_block<float>(out.data, out.stride, made, columns, rows, columns);
+  if (options.add) copy_rows<float>(out.data, out.stride, made, columns, rows, columns);
   multiply_whole(x, y, made, options);
-  copy_block<float>(made, columns, out.data, out.stride, rows, columns);
+  copy_rows<float>(made, columns, out.data, out.stride, rows, columns);
 }
 
 void by_rows(const Matrix& a, const Matrix& b, float* out, const ProductOptions& options,
@@ -222,14 +223,12 @@ void by_columns(const Matrix& a, const Matrix& b, float* out, const ProductOptio
 }
 
 /// out += x, for a block of rows `stride` apart.
-struct AddBlock {
-  static void run(float* out, const float* x, int64_t stride, const RowBlock& block) {
-    for_tiles(block.columns.begin, block.columns.end, [&](int64_t first, auto width) {
-      for (int64_t r = block.rows.begin; r < block.rows.end; ++r) {
-        float* __restrict to = out + r * stride + first;
-        const float* __restrict from = x + r * stride + first;
-        for (int64_t c = 0; c < width; ++c) to[c] += from[c];
-      }
+struct AddRows {
+  static void run(float* out, const float* x, int64_t stride, const Block& block) {
+    for_rows(block, [&](int64_t r, int64_t first, auto width) {
+      float* __restrict to = out + r * stride + first;
+      const float* __restrict from = x + r * stride + first;
+      for (int64_t c = 0; c < width; ++c) to[c] += from[c];
     });
   }
 };
@@ -239,7 +238,7 @@ struct AddBlock {
 void by_sum(const Matrix& a, const Matrix& b, float* out, const ProductOptions& options,
             int64_t parts, bool added_by_rows) {
   static const auto add =
-      simd::Compiled<AddBlock>::for_machine<float*, const float*, int64_t, const RowBlock&>();
+      simd::Compiled<AddRows>::for_machine<float*, const float*, int64_t, const Block&>();
   thread_local std::vector<std::vector<float>> kept;  // for the next product
   auto& sums = kept;                                  // this thread's, whoever runs a part
   if (sums.size() < static_cast<size_t>(parts)) sums.resize(static_cast<size_t>(parts));
@@ -257,8 +256,8 @@ void by_sum(const Matrix& a, const Matrix& b, float* out, const ProductOptions& 
              part == 0 ? options : ProductOptions());
   });
   for_parts(parts, [&](int64_t part) {
-    const auto block = added_by_rows ? RowBlock{share_of(rows, part, parts), {0, columns}, part}
-                                     : RowBlock{{0, rows}, share_of(columns, part, parts), part};
+    const auto block = added_by_rows ? Block{share_of(rows, part, parts), {0, columns}}
+                                     : Block{{0, rows}, share_of(columns, part, parts)};
     for (int64_t p = 1; p < parts; ++p)
       if (const float* x = partial[static_cast<size_t>(p)]) add(out, x, columns, block);
   });
@@ -289,7 +288,8 @@ Traffic traffic_of(const Matrix& a, const Matrix& b) {
   const auto axis = [](int64_t rows, int64_t columns, Axis of_rows, Axis of_columns) {
     return is_by_rows(rows, columns) ? of_rows : of_columns;
   };
-  Traffic t = {.a = a.rows * a.columns, .b = b.rows * b.columns, .out = a.rows * b.columns};
+  Traffic t = {};
+  t.a = a.rows * a.columns, t.b = b.rows * b.columns, t.out = a.rows * b.columns;
   if (a.transposed) {
     t.of_a = axis(a.columns, a.rows, Axis::kSum, Axis::kRows);
     t.of_b = axis(b.rows, b.columns, Axis::kSum, Axis::kColumns);
@@ -378,19 +378,41 @@ struct RoundToUpperHalves {
   }
 };
 
+#if defined(ELBO_HAS_AVX2_LOOPS)
+/// Denormal numbers become 0.
+__attribute__((target("avx512f,avx512bw,avx512vl,avx512bf16"))) void round_by_instruction(
+    const float* from, uint16_t* to, int64_t n) {
+  constexpr int64_t kLanes = 16;
+  for (int64_t i = 0; i < n; i += kLanes) {
+    const int64_t left = std::min(kLanes, n - i);
+    const auto mask = static_cast<__mmask16>((1U << left) - 1U);
+    const auto rounded = _mm512_cvtneps_pbh(_mm512_maskz_loadu_ps(mask, from + i));
+    _mm256_mask_storeu_epi16(to + i, mask, reinterpret_cast<const __m256i&>(rounded));
+  }
+}
+#endif
+
 }  // namespace
 
+RoundToBfloat16 round_to_bfloat16_for_machine() {
+#if defined(ELBO_HAS_AVX2_LOOPS)
+  if (math::has_avx512() && __builtin_cpu_supports("avx512bf16")) return &round_by_instruction;
+#endif
+  return simd::Compiled<RoundToUpperHalves>::for_machine<const float*, uint16_t*, int64_t>();
+}
+
+void round_to_bfloat16(const float* from, uint16_t* to, int64_t n) {
+  static const auto run = round_to_bfloat16_for_machine();
+  parallel_for(0, n, 1 << 16,
+               [&](int64_t begin, int64_t end) { run(from + begin, to + begin, end - begin); });
+}
+
 at::Tensor to_bfloat16(const at::Tensor& x) {
-  static const auto run =
-      simd::Compiled<RoundToUpperHalves>::for_machine<const float*, uint16_t*, int64_t>();
   const auto given = x.contiguous();
   const auto out = at::empty(given.sizes(), given.options().dtype(at::kBFloat16));
   const auto* from = given.data_ptr<float>();
-  auto* to = reinterpret_cast<uint16_t*>(out.data_ptr());
-  recording::run([from, to, n = given.numel()] {
-    parallel_for(0, n, 1 << 16,
-                 [&](int64_t begin, int64_t end) { run(from + begin, to + begin, end - begin); });
-  });
+  auto* to = static_cast<uint16_t*>(out.data_ptr());
+  recording::run([from, to, n = given.numel()] { round_to_bfloat16(from, to, n); });
   return out;
 }
 

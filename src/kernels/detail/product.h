@@ -35,6 +35,11 @@ struct ProductOptions {
 
 /// Whether it takes bfloat16 too: where this machine's processor multiplies it.
 [[nodiscard]] bool has_bfloat16_product();
+/// Rounds n numbers to the nearest bfloat16, by this thread.
+using RoundToBfloat16 = void (*)(const float* from, uint16_t* to, int64_t n);
+/// As this machine does it fastest.
+[[nodiscard]] RoundToBfloat16 round_to_bfloat16_for_machine();
+void round_to_bfloat16(const float* from, uint16_t* to, int64_t n);
 /// A contiguous copy of a float32 tensor, rounded to nearest.
 [[nodiscard]] at::Tensor to_bfloat16(const at::Tensor& x);
 

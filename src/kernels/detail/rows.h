@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <tuple>
+#include <type_traits>
 #include <vector>
 
 #include "kernels/detail/halves.h"
@@ -18,13 +19,12 @@ namespace elbo::detail {
 
 constexpr int64_t kRowGrain = 8192;  // elements
 
-/// A row's arguments, and where what it makes goes: with kSlopes, its slopes too. The two outputs
-/// of a law with kHalves are halves of one tensor, which the layer that gave both arguments takes
-/// as it is.
+/// A row's arguments, or some columns of them, and where what it makes goes: with kSlopes, its
+/// slopes too. The two outputs of a law with kHalves are halves of one tensor where the layer that
+/// gave both arguments is one product, which takes it as it is.
 struct Row {
   const float* in[3] = {};
   float* out[2] = {};
-  int64_t size = 0;
   float constant = 0;
 };
 
@@ -33,7 +33,9 @@ struct Operand {
   at::Tensor owner;
   const float* data = nullptr;
   int64_t count = 1, stride = 0;
-  [[nodiscard]] const float* row(int64_t r) const { return data + r % count * stride; }
+  [[nodiscard]] const float* row(int64_t r) const {
+    return data + (r < count ? r : r % count) * stride;
+  }
 };
 
 /// The distance from row to row, where they lie evenly and without gaps in themselves; else -1.
@@ -64,13 +66,45 @@ inline Operand operand(const at::Tensor& x, at::IntArrayRef shape) {
   return {rows, rows.data_ptr<float>(), rows.numel() / shape.back(), row_stride(rows)};
 }
 
+/// All rows: what a Row is of one of them.
+struct RowArguments {
+  std::vector<Operand> in;
+  std::array<float*, 2> out = {};
+  int64_t columns = 0, out_stride = 0;
+  float constant = 0;
+};
+
+/// A block of rows, each entry of `sums` from its start; parts of rows down tiles of columns.
+template <class Law>
+struct RowsKernel {
+  static void run(const RowArguments& of, const Block& block, typename Law::Sum* sums) {
+    const auto down = [&](int64_t first, auto width) {
+      for (int64_t r = block.rows.begin; r < block.rows.end; ++r) {
+        Row row{.constant = of.constant};
+        for (size_t k = 0; k < of.in.size(); ++k) row.in[k] = of.in[k].row(r) + first;
+        for (size_t k = 0; k < 2; ++k) row.out[k] = of.out[k] + r * of.out_stride + first;
+        if (first == block.columns.begin) sums[r] = {};
+        Law::run(row, width, sums[r]);
+      }
+    };
+    if (block.columns.size() == of.columns)
+      down(0, of.columns);
+    else
+      for_tiles(block.columns.begin, block.columns.end, down);
+  }
+};
+
+/// A row's sum where it is a plain one.
+inline double total_of(double sum) { return sum; }
+
 /// What the rows gave: the sums, and what was written, of the broadcast shape.
 struct Rows {
   at::Tensor sums;
   std::vector<at::Tensor> out;
 };
 
-/// `Law<kSlopes>::run(row)` of every row of the broadcast arguments, float32 on the CPU.
+/// `Law<kSlopes>::run(row, columns, sum)` of every row of the broadcast arguments, float32 on the
+/// CPU, and `total_of` its sum; several times where threads share out the columns.
 template <template <bool> class Law>
 Rows evaluate_rows(const std::vector<at::Tensor>& arguments, size_t outputs, bool with_slopes,
                    float constant = 0) {
@@ -80,10 +114,12 @@ Rows evaluate_rows(const std::vector<at::Tensor>& arguments, size_t outputs, boo
   const auto options = arguments[0].options().requires_grad(false);
   Rows written{at::empty(at::IntArrayRef(shape).slice(0, shape.size() - 1), options),
                std::vector<at::Tensor>(outputs)};
-  int64_t stride = size;
-  if (outputs == 2 && Law<false>::kHalves) {
+  RowArguments of;
+  of.columns = of.out_stride = size;
+  of.constant = constant;
+  if (outputs == 2 && Law<false>::kHalves && size <= kWidestHalf) {
     auto both = shape;
-    stride = both.back() *= 2;
+    of.out_stride = both.back() *= 2;
     std::tie(written.out[0], written.out[1]) = halves(at::empty(both, options));
   } else {
     for (auto& s : written.out) s = at::empty(shape, options);
@@ -92,35 +128,31 @@ Rows evaluate_rows(const std::vector<at::Tensor>& arguments, size_t outputs, boo
     written.sums.zero_();
     return written;
   }
-  std::vector<Operand> in;
-  for (const auto& a : arguments) in.push_back(operand(a, shape));
-  static const auto value = simd::Compiled<Law<false>>::template for_machine<const Row&>();
-  static const auto both = simd::Compiled<Law<true>>::template for_machine<const Row&>();
-  const auto run = with_slopes ? both : value;
+  for (const auto& a : arguments) of.in.push_back(operand(a, shape));
+  for (size_t k = 0; k < outputs; ++k) of.out[k] = written.out[k].template data_ptr<float>();
+  using Sum = typename Law<false>::Sum;
+  static_assert(std::is_same_v<Sum, typename Law<true>::Sum>);
+  using Run = void (*)(const RowArguments&, const Block&, Sum*);
+  static const Run value =
+      simd::Compiled<RowsKernel<Law<false>>>::template for_machine<const RowArguments&,
+                                                                   const Block&, Sum*>();
+  static const Run both =
+      simd::Compiled<RowsKernel<Law<true>>>::template for_machine<const RowArguments&, const Block&,
+                                                                  Sum*>();
   const int64_t rows = written.sums.numel();
   // Where threads share out the columns, each has sums of its own.
   const bool by_rows = is_by_rows(rows, size);
-  const auto parts = at::empty({team::size(), rows}, options.dtype(at::kDouble));
-  recording::run([in, written, parts, rows, by_rows, size, stride, constant, run] {
-    auto* part = parts.template data_ptr<double>();
-    std::array<float*, 2> out = {};
-    for (size_t k = 0; k < written.out.size(); ++k)
-      out[k] = written.out[k].template data_ptr<float>();
-    const int64_t blocks = for_blocks(rows, size, kRowGrain, [&](const RowBlock& block) {
-      Row row{.size = block.columns.size(), .constant = constant};
-      double* sums = part + (by_rows ? 0 : block.part * rows);
-      for (int64_t r = block.rows.begin; r < block.rows.end; ++r) {
-        for (size_t k = 0; k < in.size(); ++k) row.in[k] = in[k].row(r) + block.columns.begin;
-        for (size_t k = 0; k < written.out.size(); ++k)
-          row.out[k] = out[k] + r * stride + block.columns.begin;
-        sums[r] = run(row);
-      }
+  std::vector<Sum> sums(static_cast<size_t>(by_rows ? rows : team::size() * rows));
+  recording::run([of, written, sums, rows, by_rows, run = with_slopes ? both : value]() mutable {
+    const int64_t blocks = for_blocks(rows, of.columns, kRowGrain, [&](const RowBlock& block) {
+      run(of, block, sums.data() + (by_rows ? 0 : block.part * rows));
     });
     auto* to = written.sums.template data_ptr<float>();
     for (int64_t r = 0; r < rows; ++r) {
-      double sum = part[r];
-      for (int64_t p = 1; p < (by_rows ? 1 : blocks); ++p) sum += part[p * rows + r];
-      to[r] = static_cast<float>(sum);
+      double total = 0;
+      for (int64_t p = 0; p < (by_rows ? 1 : blocks); ++p)
+        total += total_of(sums[static_cast<size_t>(p * rows + r)]);
+      to[r] = static_cast<float>(total);
     }
   });
   return written;

@@ -40,15 +40,26 @@ void for_tiles(int64_t begin, int64_t end, const F& f) {
   if (begin < end) f(begin, end - begin);
 }
 
+/// A part of a matrix.
+struct Block {
+  Share rows, columns;
+};
+/// f(row, first, width) for the rows of each tile of its columns.
+template <class F>
+void for_rows(const Block& block, const F& f) {
+  for_tiles(block.columns.begin, block.columns.end, [&](int64_t first, auto width) {
+    for (int64_t r = block.rows.begin; r < block.rows.end; ++r) f(r, first, width);
+  });
+}
+
 /// Whether threads share out the rows of an activation, one for each datum, rather than its
 /// columns: the weights, which threads share out by the columns that they make, are then the lesser
 /// part.
 constexpr bool is_by_rows(int64_t rows, int64_t columns) { return rows >= columns; }
 
 /// A thread's part of an activation.
-struct RowBlock {
-  Share rows, columns;
-  int64_t part;
+struct RowBlock : Block {
+  int64_t part = 0;
 };
 
 /// f(block) for each part of an activation [rows, columns]. Returns how many there were.
@@ -58,9 +69,9 @@ int64_t for_blocks(int64_t rows, int64_t columns, int64_t grain, const F& f) {
   const bool by_rows = is_by_rows(rows, columns);
   for_parts(parts, [&](int64_t part) {
     if (by_rows)
-      f(RowBlock{share_of(rows, part, parts), {0, columns}, part});
+      f(RowBlock{{share_of(rows, part, parts), {0, columns}}, part});
     else
-      f(RowBlock{{0, rows}, share_of(columns, part, parts), part});
+      f(RowBlock{{{0, rows}, share_of(columns, part, parts)}, part});
   });
   return parts;
 }
