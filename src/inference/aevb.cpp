@@ -33,7 +33,7 @@ const at::Tensor& Aevb::Seed::of(const at::Tensor& terms, double value) {
 
 std::vector<at::Tensor> Aevb::differentiate(const Batch& batch, const Noise& noise) {
   std::optional<Bfloat16Products> rounding;
-  if (options_.bfloat16_products) rounding.emplace();
+  if (options_.bfloat16_products) rounding.emplace(parameters_.values(), parameters_.rounded());
   const Bound bound = options_.estimator(model_, guide_, batch, noise);
   std::vector<at::Tensor> roots, seeds;
   // Of `weight` times the mean of the terms.
@@ -62,6 +62,7 @@ std::vector<at::Tensor> Aevb::differentiate(const Batch& batch, const Noise& noi
 
 StepResult Aevb::gradient(const Batch& batch, const Noise& noise, PlannedStep& planned) {
   const auto body = [this](const Batch& b, const Noise& n) { return differentiate(b, n); };
+  if (options_.bfloat16_products) (void)parameters_.rounded();  // what a plan reads
   // A check runs the body twice in a step, which an estimator's state would show.
   const bool may_plan = options_.planned && options_.estimator_state.empty();
   const auto terms = may_plan ? planned(batch, noise, body) : body(batch, noise);

@@ -84,7 +84,7 @@ StepResult WakeSleep::result_of(const Found& found) {
 
 WakeSleep::Found WakeSleep::differentiate(const Batch& batch, const Noise& noise) {
   std::optional<Bfloat16Products> rounding;
-  if (options_.bfloat16_products) rounding.emplace();
+  if (options_.bfloat16_products) rounding.emplace(parameters_.values(), parameters_.rounded());
   Terms terms;
   Found found = wake(terms, batch, noise);
   (void)result_of(found);  // before weights that are not numbers go on
@@ -97,6 +97,7 @@ WakeSleep::Found WakeSleep::differentiate(const Batch& batch, const Noise& noise
 
 StepResult WakeSleep::step(const Batch& batch, const Noise& noise) {
   const auto body = [this](const Batch& b, const Noise& n) { return differentiate(b, n); };
+  if (options_.bfloat16_products) (void)parameters_.rounded();  // what a plan reads
   const auto found = options_.planned ? planned_(batch, noise, body) : body(batch, noise);
   StepResult result = result_of(found);
   result.gradient_evaluations = options_.num_particles;

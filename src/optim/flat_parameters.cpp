@@ -8,6 +8,7 @@
 
 #include "elbo/error.h"
 #include "elbo/kernels/gradient_sink.h"
+#include "kernels/detail/product.h"
 
 namespace elbo {
 
@@ -58,6 +59,35 @@ const Segment& FlatParameters::segment(const std::string& name) const {
 
 void FlatParameters::bind_gradients() {
   for (size_t i = 0; i < named_.size(); ++i) named_[i].second.mutable_grad() = slices_[i];
+}
+
+int64_t FlatParameters::version() const {
+  int64_t sum = values_._version();
+  for (const auto& [name, parameter] : named_) sum += parameter._version();
+  return sum;
+}
+
+at::Tensor FlatParameters::rounded() {
+  if (!detail::has_product(values_)) return {};
+  Rounded& kept = *rounded_;
+  if (!kept.values.defined()) kept.values = at::empty_like(values_, at::kBFloat16);
+  if (kept.version != version()) {
+    detail::round_to_bfloat16(values_.data_ptr<float>(),
+                              static_cast<uint16_t*>(kept.values.data_ptr()), values_.numel());
+    kept.version = version();
+  }
+  return kept.values;
+}
+
+FlatParameters::Writing::Writing(FlatParameters& parameters)
+    : parameters_(parameters),
+      rounded_(parameters.rounded_->version == parameters.version()
+                   ? static_cast<uint16_t*>(parameters.rounded_->values.data_ptr())
+                   : nullptr) {}
+
+FlatParameters::Writing::~Writing() {
+  parameters_.values_.unsafeGetTensorImpl()->bump_version();
+  if (rounded_ != nullptr) parameters_.rounded_->version = parameters_.version();
 }
 
 void FlatParameters::backward(const std::vector<at::Tensor>& roots,

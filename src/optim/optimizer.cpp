@@ -6,18 +6,20 @@
 
 #include <algorithm>
 #include <cmath>
+#include <type_traits>
 #include <vector>
 
 #include "elbo/error.h"
+#include "kernels/detail/product.h"
 #include "kernels/detail/share.h"
 #include "kernels/detail/simd.h"
 
 namespace elbo {
 namespace {
 
-/// Parameters whose gradient is looked at, and then used, while it lies in the first cache.
-constexpr int64_t kBlock = 4096;
-constexpr int64_t kGrain = 4 * kBlock;
+/// Parameters that with their gradient and the rule's state lie in the first cache.
+constexpr int64_t kBlock = 2048;
+constexpr int64_t kGrain = 8 * kBlock;
 
 /// w[i] += rule(g, first[i], second[i]) with g = scale gradient[i] - precision w[i], and the sum of
 /// the old squares. A rule of one state, or none, does not touch the others.
@@ -52,6 +54,8 @@ struct Operands {
   T* w;
   const T* gradient;
   T *first, *second;  // the rule's state
+  uint16_t* rounded;  // w as bfloat16, or null
+  detail::RoundToBfloat16 round;
   T scale, precision;
 };
 
@@ -65,6 +69,8 @@ struct Block {
     const T squares = move(o.w + begin, o.gradient + begin, o.first + begin, o.second + begin, n,
                            o.scale, o.precision, rule);
     seen->parameter_squares = static_cast<double>(squares);
+    if constexpr (std::is_same_v<T, float>)
+      if (o.rounded != nullptr) o.round(o.w + begin, o.rounded + begin, n);
   }
 };
 
@@ -94,11 +100,14 @@ Optimizer::Seen sweep(FlatParameters& parameters, const Segment& segment,
   static const auto run =
       simd::Compiled<Block<T, Rule>>::template for_machine<const Operands<T>&, int64_t, int64_t,
                                                            const Rule&, Optimizer::Seen*>();
+  const FlatParameters::Writing writing(parameters);
   T* w = parameters.values().data_ptr<T>();
   const Operands<T> operands = {w,
                                 parameters.gradients().data_ptr<T>(),
                                 first.defined() ? first.data_ptr<T>() : w,
                                 second.defined() ? second.data_ptr<T>() : w,
+                                writing.rounded(),
+                                detail::round_to_bfloat16_for_machine(),
                                 static_cast<T>(optimizer.gradient_scale),
                                 static_cast<T>(optimizer.prior_precision)};
   const int64_t parts = detail::parts_for(segment.size(), kGrain);

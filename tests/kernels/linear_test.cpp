@@ -181,6 +181,31 @@ TEST(Bfloat16Products, RoundTheOperandsAndNothingElse) {
       << "the scope has ended";
 }
 
+TEST(Bfloat16Products, TakeWeightsThatAreRoundedAlready) {
+  if (!has_bfloat16_products()) GTEST_SKIP() << "this processor does not multiply bfloat16";
+  const auto values = normal({1 + 7 * 33}, 1), weight = values.narrow(0, 1, 7 * 33).view({7, 33});
+  const auto x = normal({20, 33}, 2), bias = normal({7}, 3);
+  const auto in = [&](const at::Tensor& rounded) {
+    const Bfloat16Products scope(values, rounded);
+    return fused_linear(x, weight, bias, Activation::kTanh);
+  };
+  EXPECT_TRUE(in(values.to(at::kBFloat16)).equal(in({})));
+  EXPECT_FALSE(in((2 * values).to(at::kBFloat16)).equal(in({}))) << "planted";
+}
+
+TEST(Bfloat16Products, RoundAsATenDoes) {
+  if (!has_bfloat16_products()) GTEST_SKIP() << "this processor does not multiply bfloat16";
+  const Bfloat16Products scope;
+  for (const int64_t n : {1, 15, 16, 1001}) {
+    auto x = normal({n}, 5) * at::pow(10, 8 * normal({n}, 6));
+    x[0] = 1 + 1.0 / 256;  // between two, of which the one below is even
+    if (n > 1) x[n - 1] = INFINITY;
+    if (n > 2) x[n / 2] = -3e38F;
+    EXPECT_TRUE(scope.round(x).equal(x.to(at::kBFloat16))) << n;
+  }
+  EXPECT_TRUE(scope.round(at::full({3}, NAN, at::kFloat)).isnan().all().item<bool>());
+}
+
 TEST(LinearPair, IsOneProductOfLayersSideBySide) {
   // Two weights in one buffer, then two biases, as FlatParameters lays them.
   const auto buffer = normal({2 * 5 * 3 + 2 * 5}, 7);
@@ -213,6 +238,18 @@ TEST(LinearPair, IsOneProductOfLayersSideBySide) {
       EXPECT_TRUE(ours[k].allclose(twin, 1e-5, 1e-5)) << k;
     }
   }
+}
+
+TEST(LinearPair, OfWideLayersIsTwoProducts) {
+  const int64_t wide = 130;
+  const auto weights = normal({2, wide, 3}, 7), biases = normal({2, wide}, 8);
+  const auto x = normal({20, 3}, 9);
+  const auto [first, second] = fused_linear_pair(x, weights[0], biases[0], weights[1], biases[1]);
+  EXPECT_TRUE(first.is_contiguous() && second.is_contiguous());
+  EXPECT_TRUE(
+      first.allclose(linear_twin(x, weights[0], biases[0], Activation::kIdentity), 1e-5, 1e-6));
+  EXPECT_TRUE(
+      second.allclose(linear_twin(x, weights[1], biases[1], Activation::kIdentity), 1e-5, 1e-6));
 }
 
 }  // namespace

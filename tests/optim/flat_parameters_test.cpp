@@ -5,6 +5,7 @@
 
 #include "elbo/error.h"
 #include "elbo/kernels/linear.h"
+#include "elbo/optim/optimizer.h"
 
 namespace elbo {
 namespace {
@@ -93,6 +94,37 @@ TEST(FlatParameters, CopiesShareTheBuffers) {
   FlatParameters copy = parameters;
   copy.values().fill_(9);
   EXPECT_EQ(w.item<double>(), 9);
+}
+
+TEST(FlatParameters, KeepWhatTheyRoundToAsTheyMove) {
+  const auto w = at::linspace(1, 2, 5000, at::kFloat).requires_grad_();
+  const auto v = at::linspace(-3, 0, 70, at::kFloat).requires_grad_();
+  FlatParameters parameters({{"theta", {{"w", w}}}, {"phi", {{"v", v}}}});
+  FlatParameters copy = parameters;
+  const auto kept = parameters.rounded();
+  const auto expect_kept = [&](const char* after) {
+    EXPECT_TRUE(parameters.rounded().equal(parameters.values().to(at::kBFloat16))) << after;
+    EXPECT_EQ(parameters.rounded().data_ptr(), kept.data_ptr()) << after;
+    EXPECT_EQ(copy.rounded().data_ptr(), kept.data_ptr()) << after;
+  };
+  expect_kept("the first call");
+  Adam adam(parameters, 0.1);
+  parameters.gradients().fill_(1);
+  adam.step(parameters, parameters.segment("phi"));
+  EXPECT_TRUE(kept.equal(parameters.values().to(at::kBFloat16))) << "the optimiser keeps it";
+  {
+    const at::NoGradGuard no_grad;
+    w.mul_(1.5);
+  }
+  EXPECT_FALSE(kept.equal(parameters.values().to(at::kBFloat16)));
+  adam.step(parameters, parameters.segment("phi"));
+  expect_kept("a parameter and then a segment changed");
+  parameters.values().add_(1);
+  expect_kept("the buffer changed");
+  Sgd(0.1).step(copy, copy.all());
+  expect_kept("a copy moved");
+  FlatParameters wide({{"theta", {{"w", leaf({1})}}}});
+  EXPECT_FALSE(wide.rounded().defined()) << "float64 has no bfloat16 products";
 }
 
 TEST(FlatParameters, RejectsWhatItCannotTakeOver) {

@@ -4,6 +4,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -37,6 +38,27 @@ class FlatParameters {
   /// The whole buffer.
   [[nodiscard]] Segment all() const { return {"all", 0, values_.numel()}; }
 
+  /// The values rounded to the nearest bfloat16, [P], at one place from the first call on, or
+  /// undefined where they are not float32 on the CPU. Optimisers keep them, and what tensor
+  /// operations have changed since is rounded again here.
+  [[nodiscard]] at::Tensor rounded();
+
+  /// While it lives, values are written by pointer, and what they round to as well where that is
+  /// kept up to date.
+  class Writing {
+   public:
+    explicit Writing(FlatParameters& parameters);
+    Writing(const Writing&) = delete;
+    Writing& operator=(const Writing&) = delete;
+    ~Writing();
+    /// Null where it is not kept.
+    [[nodiscard]] uint16_t* rounded() const { return rounded_; }
+
+   private:
+    FlatParameters& parameters_;
+    uint16_t* rounded_;
+  };
+
   /// Makes `gradients` those of the sum of the roots, each times its seed elementwise: fused layers
   /// write theirs in place, others are copied.
   void backward(const std::vector<at::Tensor>& roots, const std::vector<at::Tensor>& seeds);
@@ -44,12 +66,21 @@ class FlatParameters {
  private:
   /// Points every parameter's gradient at its slice.
   void bind_gradients();
+  /// Changes with every tensor operation that writes to a value, and with every Writing.
+  [[nodiscard]] int64_t version() const;
+
+  /// What copies share.
+  struct Rounded {
+    at::Tensor values;
+    int64_t version = -1;
+  };
 
   at::Tensor values_, gradients_;
   std::vector<int64_t> begins_;     // of each parameter, and the end
   std::vector<at::Tensor> slices_;  // of `gradients_`
   std::vector<Segment> segments_;
   NamedParameters named_;
+  std::shared_ptr<Rounded> rounded_ = std::make_shared<Rounded>();
 };
 
 }  // namespace elbo
