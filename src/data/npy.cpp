@@ -230,7 +230,8 @@ Array parse_npy(Bytes bytes, std::string_view name) {
   array.dtype = header.dtype;
   array.bytes = std::move(bytes);
   array.bytes.drop_front(header.length, array.item_size());
-  return header.fortran_order && array.shape.size() > 1 ? to_c_order(array) : array;
+  if (header.fortran_order && array.shape.size() > 1) return to_c_order(array);
+  return array;
 }
 
 std::vector<std::byte> encode_npy(const Array& array) {

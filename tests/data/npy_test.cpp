@@ -37,6 +37,14 @@ TEST(Npy, ReadsVersionsOneToThree) {
   EXPECT_TRUE(contains(refusal(npy_text(dict("|u1", "(1,)"), "a", 4)), "version 4"));
 }
 
+TEST(Npy, LeavesTheNumbersWhereTheyAre) {
+  // A mapped file stays one, and takes no memory of its own.
+  Bytes bytes = bytes_of(npy_text(dict("|u1", "(2, 3)"), "abcdef"));
+  const std::byte* last = bytes.end() - 1;
+  const Array array = parse_npy(std::move(bytes), "a");
+  EXPECT_EQ(array.bytes.end() - 1, last);
+}
+
 TEST(Npy, ReadsScalarsEmptyArraysAndBooleans) {
   EXPECT_EQ(parse_npy(bytes_of(npy_text(dict("|b1", "()"), "\1")), "a").numel(), 1);
   EXPECT_EQ(parse_npy(bytes_of(npy_text(dict("<f8", "(0, 7)"), "")), "a").numel(), 0);
