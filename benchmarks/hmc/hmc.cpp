@@ -114,7 +114,7 @@ void benchmark(const Settings& settings) {
   const auto start =
       density.unconstrained(Trace::run(vae.guide(), batch, Noise(3), {.requires_grad = false}));
   HmcSampler chains(density, start, density.keyed(Noise(4)),
-                    {.leapfrog_steps = kLeapfrog, .adapt_mass = false});
+                    {.leapfrog_steps = kLeapfrog, .mass = HmcMass::kIdentity});
   chains.warm_up(200);
   std::printf("beside\tthreads\ttransition_ms\tother_ms\ttransitions_a_second\tratio\tlow\thigh\n");
   for (const int threads : settings.threads)

@@ -39,8 +39,9 @@ at::Tensor reasonable_step_size(const LogDensity& log_density, const HmcState& s
                                 at::Tensor step_size, const at::Tensor& inverse_mass,
                                 const Noise& noise) {
   const at::NoGradGuard no_grad;
-  auto momentum = noise.site("momentum").normal(state.position.sizes(), state.position.options());
-  if (inverse_mass.defined()) momentum = momentum * inverse_mass.rsqrt();
+  const auto momentum =
+      momentum_of(noise.site("momentum").normal(state.position.sizes(), state.position.options()),
+                  inverse_mass);
   const auto before = state.log_density - kinetic_energy(momentum, inverse_mass);
   at::Tensor grows, going;
   for (int attempt = 0; attempt < 50; ++attempt) {

@@ -38,6 +38,11 @@ class Alive {
   at::Tensor rows_;  // [R, 1] bool; undefined while all are
 };
 
+/// Whether it has matrices, not a diagonal.
+bool is_dense(const at::Tensor& inverse_mass) {
+  return inverse_mass.defined() && inverse_mass.dim() == 3;
+}
+
 void check(const HmcState& state, const HmcStep& step) {
   const int64_t rows = state.position.size(0), dim = state.position.size(1);
   if (step.leapfrog_steps < 1)
@@ -49,9 +54,11 @@ void check(const HmcState& state, const HmcStep& step) {
         size.defined() ? fmt::join(size.sizes(), ", ") : fmt::join(at::IntArrayRef(), ", "), rows));
   const auto& mass = step.inverse_mass;
   if (mass.defined() && mass.sizes() != at::IntArrayRef({dim}) &&
-      mass.sizes() != at::IntArrayRef({rows, dim}))
-    throw ShapeError(fmt::format("hmc: inverse_mass has shape [{}]; expected [{}] or [{}, {}]",
-                                 fmt::join(mass.sizes(), ", "), dim, rows, dim));
+      mass.sizes() != at::IntArrayRef({rows, dim}) &&
+      mass.sizes() != at::IntArrayRef({rows, dim, dim}))
+    throw ShapeError(
+        fmt::format("hmc: inverse_mass has shape [{}]; expected [{}], [{}, {}] or [{}, {}, {}]",
+                    fmt::join(mass.sizes(), ", "), dim, rows, dim, rows, dim, dim));
 }
 
 }  // namespace
@@ -92,9 +99,22 @@ HmcState hmc_start(const LogDensity& log_density, const at::Tensor& position) {
   return state;
 }
 
+at::Tensor velocity(const at::Tensor& momentum, const at::Tensor& inverse_mass) {
+  if (!inverse_mass.defined()) return momentum;
+  if (is_dense(inverse_mass)) return inverse_mass.matmul(momentum.unsqueeze(-1)).squeeze(-1);
+  return momentum * inverse_mass;
+}
+
+at::Tensor momentum_of(const at::Tensor& standard, const at::Tensor& inverse_mass) {
+  if (!inverse_mass.defined()) return standard;
+  if (!is_dense(inverse_mass)) return standard * inverse_mass.rsqrt();
+  // M^-1 = L L^T, so that L^-T e has the covariance M.
+  const auto upper = at::linalg_cholesky(inverse_mass).transpose(-2, -1);
+  return at::linalg_solve_triangular(upper, standard.unsqueeze(-1), /*upper=*/true).squeeze(-1);
+}
+
 at::Tensor kinetic_energy(const at::Tensor& momentum, const at::Tensor& inverse_mass) {
-  const auto squares = momentum.square();
-  return 0.5 * (inverse_mass.defined() ? squares * inverse_mass : squares).sum(-1);
+  return 0.5 * (momentum * velocity(momentum, inverse_mass)).sum(-1);
 }
 
 void leapfrog(const LogDensity& log_density, HmcState& state, at::Tensor& momentum,
@@ -102,12 +122,14 @@ void leapfrog(const LogDensity& log_density, HmcState& state, at::Tensor& moment
   check(state, step);
   const at::NoGradGuard no_grad;
   const auto epsilon = step.step_size.to(state.position.options()).reshape({-1, 1});
-  const auto drift = step.inverse_mass.defined() ? epsilon * step.inverse_mass : epsilon;
+  const bool dense = is_dense(step.inverse_mass);
+  const auto drift = step.inverse_mass.defined() && !dense ? epsilon * step.inverse_mass : epsilon;
   Alive alive;
   alive.require_finite(state.gradient);
   auto p = at::addcmul(momentum, epsilon, state.gradient, 0.5);
   for (int64_t l = 0; l < step.leapfrog_steps; ++l) {
-    const auto next = at::addcmul(state.position, drift, p);
+    const auto next =
+        at::addcmul(state.position, drift, dense ? velocity(p, step.inverse_mass) : p);
     alive.require_finite(next);
     state = hmc_evaluate(log_density, alive.choose(next, state.position));
     alive.require_finite(state.gradient);
@@ -124,8 +146,8 @@ HmcOutcome hmc_transition(const LogDensity& log_density, HmcState& state, const 
   check(state, step);
   const at::NoGradGuard no_grad;
   const auto options = state.position.options();
-  auto momentum = noise.site("momentum").normal(state.position.sizes(), options);
-  if (step.inverse_mass.defined()) momentum = momentum * step.inverse_mass.rsqrt();
+  auto momentum = momentum_of(noise.site("momentum").normal(state.position.sizes(), options),
+                              step.inverse_mass);
   const auto before = state.log_density - kinetic_energy(momentum, step.inverse_mass);
   HmcState end = state;
   leapfrog(log_density, end, momentum, step);

@@ -13,25 +13,33 @@
 namespace elbo {
 namespace {
 
-/// Running means and sums of squared deviations (Welford 1962), of each row and dimension.
-class Variances {
+/// Running means and sums of squared deviations (Welford 1962), of each row and dimension, or of
+/// their products.
+class Spread {
  public:
+  explicit Spread(bool dense) : dense_(dense) {}
   void add(const at::Tensor& x) {
     if (count_++ == 0) {
       mean_ = at::zeros_like(x);
-      squares_ = at::zeros_like(x);
+      squares_ =
+          dense_ ? at::zeros({x.size(0), x.size(1), x.size(1)}, x.options()) : at::zeros_like(x);
     }
     const auto from_old = x - mean_;
     mean_ = mean_ + from_old / static_cast<double>(count_);
-    squares_ = squares_ + from_old * (x - mean_);
+    const auto from_new = x - mean_;
+    squares_ =
+        squares_ + (dense_ ? from_old.unsqueeze(-1) * from_new.unsqueeze(-2) : from_old * from_new);
   }
   /// Drawn towards 1e-3 as if by five more draws, as Stan does.
   [[nodiscard]] at::Tensor regularised() const {
     const auto n = static_cast<double>(count_);
-    return squares_ / (n - 1) * (n / (n + 5)) + 1e-3 * (5 / (n + 5));
+    const auto drawn = squares_ / (n - 1) * (n / (n + 5));
+    const double towards = 1e-3 * (5 / (n + 5));
+    return dense_ ? drawn + towards * at::eye(drawn.size(-1), drawn.options()) : drawn + towards;
   }
 
  private:
+  bool dense_;
   int64_t count_ = 0;
   at::Tensor mean_, squares_;
 };
@@ -78,10 +86,9 @@ HmcSampler::HmcSampler(LogDensity log_density, const at::Tensor& start, Noise no
                        HmcOptions options)
     : log_density_(std::move(log_density)), options_(options), noise_(std::move(noise)) {
   options_.validate();
-  if (options_.nuts && start.size(0) != 1)
-    throw ShapeError(fmt::format("HmcSampler: nuts with {} rows; expected 1", start.size(0)));
   state_ = hmc_start(log_density_, start);
   inverse_mass_ = at::ones_like(state_.position);
+  if (options_.mass == HmcMass::kDense) inverse_mass_ = at::diag_embed(inverse_mass_);
   step_size_ = options_.step_size > 0 ? at::full_like(state_.log_density, options_.step_size)
                                       : found_step_size();
 }
@@ -111,20 +118,21 @@ HmcOutcome HmcSampler::transition(const at::Tensor& step_size) {
 
 void HmcSampler::warm_up(int64_t transitions) {
   if (transitions < 1) return;
-  const Windows windows = windows_of(options_.adapt_mass ? transitions : 0);
+  const Windows windows = windows_of(options_.mass == HmcMass::kIdentity ? 0 : transitions);
   auto end = windows.ends.begin();
   DualAveraging adaptation(step_size_, options_.target_acceptance);
-  Variances variances;
+  const Spread none(options_.mass == HmcMass::kDense);
+  Spread spread = none;
   for (int64_t t = 1; t <= transitions; ++t) {
     adaptation.update(transition(adaptation.step_size()).acceptance);
     if (end == windows.ends.end() || t <= windows.begin) continue;
-    variances.add(state_.position);
+    spread.add(state_.position);
     if (t < *end) continue;
-    inverse_mass_ = variances.regularised();
+    inverse_mass_ = spread.regularised();
     step_size_ = adaptation.averaged();
     step_size_ = found_step_size();
     adaptation = DualAveraging(step_size_, options_.target_acceptance);
-    variances = {};
+    spread = none;
     ++end;
   }
   step_size_ = adaptation.averaged();

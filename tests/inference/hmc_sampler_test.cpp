@@ -43,7 +43,7 @@ TEST(HmcSampler, AdaptsEveryRowToItsOwnScaleAndTheTarget) {
 }
 
 TEST(HmcSampler, WithoutMassTheIdentityStays) {
-  auto chains = sampler({.adapt_mass = false});
+  auto chains = sampler({.mass = HmcMass::kIdentity});
   chains.warm_up(100);
   EXPECT_TRUE(chains.inverse_mass().equal(at::ones({kRows, 3}, kDouble)));
   auto few = sampler();
@@ -51,6 +51,27 @@ TEST(HmcSampler, WithoutMassTheIdentityStays) {
   EXPECT_TRUE(few.inverse_mass().equal(at::ones({kRows, 3}, kDouble)));
   few.warm_up(20);
   EXPECT_FALSE(few.inverse_mass().equal(at::ones({kRows, 3}, kDouble)));
+}
+
+TEST(HmcSampler, ADenseMassLearnsTheCovariance) {
+  // Correlation 0.99: along the diagonal of the two the law is 14 times as wide as across.
+  const auto covariance = at::tensor({4., 1.98, 1.98, 1.}, kDouble).view({2, 2});
+  const auto precision = covariance.inverse();
+  const LogDensity f = [&](const at::Tensor& u) {
+    return -0.5 * (u.matmul(precision) * u).sum(-1);
+  };
+  const auto warmed = [&](HmcMass mass) {
+    HmcSampler chains(f, at::ones({kRows, 2}, kDouble), Noise(11).draws(kRows), {.mass = mass});
+    chains.warm_up(600);
+    return chains;
+  };
+  auto dense = warmed(HmcMass::kDense), diagonal = warmed(HmcMass::kDiagonal);
+  EXPECT_EQ(dense.inverse_mass().sizes(), at::IntArrayRef({kRows, 2, 2}));
+  EXPECT_TRUE(dense.inverse_mass().mean(0).allclose(covariance, 0.1, 0.05));
+  EXPECT_NEAR(dense.run(200).acceptance.mean().item<double>(), 0.9, 0.04);
+  // Seen through the mass the law is round: steps are those of N(0, I), not of its narrow side.
+  EXPECT_GT(dense.step_size().mean().item<double>(),
+            4 * diagonal.step_size().mean().item<double>());
 }
 
 TEST(HmcSampler, StepsAreTransitionsAtJitteredSteps) {

@@ -2,7 +2,7 @@
 // be in it after five transitions, whatever the step size, which is therefore coarse and generic
 // (at a step of 1 and three steps, half a turn, all three of the bugs planted here would pass).
 //
-// 85 comparisons: z-tests at z* and Kolmogorov-Smirnov tests at 1e-9. n = 1e6 chains in one
+// 90 comparisons: z-tests at z* and Kolmogorov-Smirnov tests at 1e-9. n = 1e6 chains in one
 // dimension, 1e5 in ten.
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
@@ -115,6 +115,41 @@ TEST(HmcStatistical, LeavesACorrelatedNormalLawInvariantAndBugsDoNot) {
   for (const Bug bug : kBugs) {
     EXPECT_GT(in_ten_dimensions(bug).largest_z, kZStar) << static_cast<int>(bug);
   }
+}
+
+/// The same law as in one dimension, in two, each row with a whole mass matrix of its own; or, with
+/// a bug, momenta of another mass than that of the kinetic energy.
+Findings at_dense_masses(bool other_momenta) {
+  constexpr int64_t kRows = kGoodnessDraws;
+  const auto root = Noise(77).draws(kRows).normal({kRows, 2, 2}, kDouble);
+  const auto inverse_mass = root.matmul(root.transpose(-2, -1)) + 0.3 * at::eye(2, kDouble);
+  const LogDensity f = [](const at::Tensor& u) { return -0.5 * u.square().sum(-1); };
+  const HmcStep step{at::full({1}, 0.6, kDouble), inverse_mass, 3};
+  auto state = hmc_start(f, Noise(78).draws(kRows).normal({kRows, 2}, kDouble));
+  for (int t = 0; t < kTransitions; ++t) {
+    const auto noise = Noise(79).site(std::to_string(t)).draws(kRows);
+    if (!other_momenta) {
+      (void)hmc_transition(f, state, step, noise);
+      continue;
+    }
+    auto p = momentum_of(noise.site("momentum").normal({kRows, 2}, kDouble), 0.8 * inverse_mass);
+    const auto before = state.log_density - kinetic_energy(p, inverse_mass);
+    HmcState end = state;
+    leapfrog(f, end, p, step);
+    const auto gain = end.log_density - kinetic_energy(p, inverse_mass) - before;
+    const auto moved = noise.site("accept").uniform({kRows}, kDouble).log() < gain;
+    state = hmc_start(f, at::where(moved.unsqueeze(-1), end.position, state.position));
+  }
+  const auto x = state.position.select(1, 0), y = state.position.select(1, 1);
+  return {std::max({estimate(x).z(0), estimate(x.square()).z(1), estimate(x * y).z(0)}),
+          ks_distance(cdf(y))};
+}
+
+TEST(HmcStatistical, LeavesItsLawInvariantAtAnyDenseMass) {
+  const auto right = at_dense_masses(false);
+  EXPECT_LE(right.largest_z, kZStar);
+  EXPECT_LE(right.largest_distance, ks_limit(kAlpha));
+  EXPECT_GT(at_dense_masses(true).largest_z, kZStar);
 }
 
 /// A law without a mean: `1 / (1 + u^2)`, with a step and a mass of its own for each row.

@@ -32,18 +32,38 @@ at::Tensor momenta(int64_t rows, int64_t dim = 3) {
 at::Tensor number(double x) { return at::tensor({x}, kDouble); }
 
 const auto kMass = at::tensor({0.7, 1.6, 2.3}, kDouble);
+/// Whole matrices, one a row.
+at::Tensor dense(int64_t rows, int64_t dim = 3) {
+  const auto root = Noise(22).draws(rows).normal({rows, dim, dim}, kDouble);
+  return root.matmul(root.transpose(-2, -1)) / static_cast<double>(dim) +
+         0.3 * at::eye(dim, kDouble);
+}
 
 TEST(Leapfrog, IsReversible) {
   const auto u = points(50), p = momenta(50);
-  const HmcStep step{number(0.07), kMass, 25};
-  auto state = hmc_start(banana, u);
-  auto momentum = p;
-  leapfrog(banana, state, momentum, step);
-  EXPECT_GT((state.position - u).abs().max().item<double>(), 1) << "it has moved";
-  momentum = -momentum;
-  leapfrog(banana, state, momentum, step);
-  EXPECT_LE((state.position - u).abs().max().item<double>(), 1e-10);
-  EXPECT_LE((momentum + p).abs().max().item<double>(), 1e-10);
+  for (const auto& mass : {kMass, dense(50)}) {
+    const HmcStep step{number(0.07), mass, 25};
+    auto state = hmc_start(banana, u);
+    auto momentum = p;
+    leapfrog(banana, state, momentum, step);
+    EXPECT_GT((state.position - u).abs().max().item<double>(), 1) << "it has moved";
+    momentum = -momentum;
+    leapfrog(banana, state, momentum, step);
+    EXPECT_LE((state.position - u).abs().max().item<double>(), 1e-10);
+    EXPECT_LE((momentum + p).abs().max().item<double>(), 1e-10);
+  }
+}
+
+TEST(Hmc, DenseMassOfADiagonalIsThatDiagonal) {
+  const auto p = momenta(7);
+  const auto matrices = at::diag_embed(kMass).expand({7, 3, 3});
+  EXPECT_TRUE(velocity(p, matrices).allclose(velocity(p, kMass), 0, 1e-14));
+  EXPECT_TRUE(momentum_of(p, matrices).allclose(momentum_of(p, kMass), 0, 1e-14));
+  EXPECT_TRUE(kinetic_energy(p, matrices).allclose(kinetic_energy(p, kMass), 0, 1e-14));
+  // Of any matrix, p = A e has the covariance M = A A^T, the inverse of the one given.
+  const auto inverse = dense(1);
+  const auto columns = at::eye(3, kDouble), a = momentum_of(columns, inverse.expand({3, 3, 3})).t();
+  EXPECT_TRUE(a.matmul(a.t()).matmul(inverse[0]).allclose(columns, 0, 1e-12));
 }
 
 /// log |det| of the map of (position, momentum) at one point, by differences of eighth order, all
@@ -189,6 +209,7 @@ TEST(Hmc, RejectsWhatDoesNotFit) {
   EXPECT_THROW((void)move({}), ShapeError);
   EXPECT_THROW((void)move({at::ones({3}, kDouble), {}}), ShapeError);
   EXPECT_THROW((void)move({number(0.1), at::ones({4}, kDouble)}), ShapeError);
+  EXPECT_THROW((void)move({number(0.1), at::ones({1, 3, 3}, kDouble)}), ShapeError);
   EXPECT_THROW((void)hmc_start(gaussian, points(4).select(0, 0)), ShapeError);
   EXPECT_THROW((void)hmc_start([](const at::Tensor& u) { return u.square().sum(); }, points(4)),
                ShapeError);

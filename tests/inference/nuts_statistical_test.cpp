@@ -33,14 +33,11 @@ Findings after_three(double error, int64_t max_depth) {
     const auto x = u.select(1, 0), y = u.select(1, 1);
     return -0.5 * (x.square() + ((y - 0.5 * x.square()) / (0.6 * error)).square());
   };
-  auto ends = at::empty_like(start);
-  for (int64_t i = 0; i < kChains; ++i) {
-    auto state = hmc_start(f, start.narrow(0, i, 1));
-    for (const char* t : {"0", "1", "2"})
-      (void)nuts_transition(f, state, {at::full({1}, 0.71, kDouble), {}},
-                            Noise(52).site(t).draws(1, i), max_depth);
-    ends[i].copy_(state.position[0]);
-  }
+  auto state = hmc_start(f, start);
+  for (const char* t : {"0", "1", "2"})
+    (void)nuts_transition(f, state, {at::full({1}, 0.71, kDouble), {}},
+                          Noise(52).site(t).draws(kChains), max_depth);
+  const auto& ends = state.position;
   const auto x = ends.select(1, 0), e = (ends.select(1, 1) - 0.5 * x.square()) / 0.6;
   const double allowed = std::sqrt(std::log(2 / 1e-9) / (2.0 * kChains));
   Findings out;

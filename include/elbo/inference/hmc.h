@@ -31,12 +31,17 @@ struct HmcState {
 
 /// How one transition moves.
 struct HmcStep {
-  at::Tensor step_size;     ///< [R] or one number, > 0: epsilon
-  at::Tensor inverse_mass;  ///< diagonal, [R, D] or [D]; undefined for the identity
+  at::Tensor step_size;  ///< [R] or one number, > 0: epsilon
+  /// M^-1: a diagonal [R, D] or [D], whole matrices [R, D, D], or undefined for the identity.
+  at::Tensor inverse_mass;
   int64_t leapfrog_steps = 10;
 };
 
-/// sum_d inverse_mass_d momentum_d^2 / 2. **Shapes** momentum [R, D]; gives [R].
+/// M^-1 p. **Shapes** momentum p [R, D], inverse_mass as in HmcStep; gives [R, D].
+[[nodiscard]] at::Tensor velocity(const at::Tensor& momentum, const at::Tensor& inverse_mass);
+/// A draw from N(0, M), made of one from N(0, I). **Shapes** standard [R, D]; gives the same.
+[[nodiscard]] at::Tensor momentum_of(const at::Tensor& standard, const at::Tensor& inverse_mass);
+/// p^T M^-1 p / 2. **Shapes** momentum [R, D]; gives [R].
 [[nodiscard]] at::Tensor kinetic_energy(const at::Tensor& momentum, const at::Tensor& inverse_mass);
 
 /// Hamilton's equations by `leapfrog_steps` steps of the leapfrog (Neal 2011, eq 2.28 to 2.30):

@@ -7,10 +7,17 @@
 
 namespace elbo {
 
+/// What warm-up adapts to the draws, of each row; kIdentity: nothing.
+enum class HmcMass {
+  kIdentity,
+  kDiagonal,  ///< the inverse variances
+  kDense,     ///< the inverse covariance: D^2 numbers a row, and a step that knows correlations
+};
+
 struct HmcOptions {
   int64_t leapfrog_steps = 10;  ///< L, >= 1 (AEVB 5: 10)
-  /// Paths choose their own length (inference/nuts.h), of at most 2^max_depth points: for one row
-  /// of a law whose scale is not known. `target_acceptance` is best near 0.8 then.
+  /// Paths choose their own length (inference/nuts.h), of at most 2^max_depth points: for laws
+  /// whose scales are not known. `target_acceptance` is best near 0.8 then.
   bool nuts = false;
   int64_t max_depth = 10;
   double target_acceptance = 0.9;  ///< in (0, 1) (AEVB 5: 0.9)
@@ -18,7 +25,7 @@ struct HmcOptions {
   /// Each transition's step sizes are those adapted times a number uniform on 1 +- step_jitter, in
   /// [0, 1): a path of fixed length may come back to where it began (Neal 2011, 3.2).
   double step_jitter = 0.1;
-  bool adapt_mass = true;           ///< to the inverse variances of each row and dimension
+  HmcMass mass = HmcMass::kDiagonal;
   double divergence_energy = 1000;  ///< energy error in nats beyond which a path has diverged
 
   void validate() const;
@@ -54,8 +61,9 @@ class HmcSampler {
   void retarget(LogDensity log_density);
 
   [[nodiscard]] const HmcState& state() const { return state_; }
-  [[nodiscard]] const at::Tensor& step_size() const { return step_size_; }        ///< [R]
-  [[nodiscard]] const at::Tensor& inverse_mass() const { return inverse_mass_; }  ///< [R, D]
+  [[nodiscard]] const at::Tensor& step_size() const { return step_size_; }  ///< [R]
+  /// [R, D], or [R, D, D] for kDense.
+  [[nodiscard]] const at::Tensor& inverse_mass() const { return inverse_mass_; }
 
  private:
   HmcOutcome transition(const at::Tensor& step_size);
