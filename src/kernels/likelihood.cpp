@@ -62,7 +62,7 @@ struct BernoulliRow {
   template <class Size>
   static void stretch(const Row& row, int64_t from, Size size, Sum& sum) {
     const float* __restrict logits = row.in[0] + from, * __restrict given = row.in[1] + from;
-    float* __restrict slope = row.out[0] + from;
+    float* __restrict slope = kSlopes ? row.out[0] + from : nullptr;
     double linear = 0, product = 1;
     int outside = 0;
 #pragma omp simd reduction(+ : linear) reduction(* : product) reduction(| : outside)

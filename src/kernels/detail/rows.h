@@ -82,7 +82,8 @@ struct RowsKernel {
       for (int64_t r = block.rows.begin; r < block.rows.end; ++r) {
         Row row{.constant = of.constant};
         for (size_t k = 0; k < of.in.size(); ++k) row.in[k] = of.in[k].row(r) + first;
-        for (size_t k = 0; k < 2; ++k) row.out[k] = of.out[k] + r * of.out_stride + first;
+        for (size_t k = 0; k < 2; ++k)
+          if (of.out[k] != nullptr) row.out[k] = of.out[k] + r * of.out_stride + first;
         if (first == block.columns.begin) sums[r] = {};
         Law::run(row, width, sums[r]);
       }
@@ -142,16 +143,17 @@ Rows evaluate_rows(const std::vector<at::Tensor>& arguments, size_t outputs, boo
   const int64_t rows = written.sums.numel();
   // Where threads share out the columns, each has sums of its own.
   const bool by_rows = is_by_rows(rows, size);
-  std::vector<Sum> sums(static_cast<size_t>(by_rows ? rows : team::size() * rows));
-  recording::run([of, written, sums, rows, by_rows, run = with_slopes ? both : value]() mutable {
+  const int64_t count = by_rows ? rows : team::size() * rows;
+  const auto memory = at::empty({count * int64_t{sizeof(Sum)}}, at::kByte);
+  recording::run([of, written, memory, rows, by_rows, run = with_slopes ? both : value] {
+    auto* sums = static_cast<Sum*>(memory.data_ptr());
     const int64_t blocks = for_blocks(rows, of.columns, kRowGrain, [&](const RowBlock& block) {
-      run(of, block, sums.data() + (by_rows ? 0 : block.part * rows));
+      run(of, block, sums + (by_rows ? 0 : block.part * rows));
     });
     auto* to = written.sums.template data_ptr<float>();
     for (int64_t r = 0; r < rows; ++r) {
       double total = 0;
-      for (int64_t p = 0; p < (by_rows ? 1 : blocks); ++p)
-        total += total_of(sums[static_cast<size_t>(p * rows + r)]);
+      for (int64_t p = 0; p < (by_rows ? 1 : blocks); ++p) total += total_of(sums[p * rows + r]);
       to[r] = static_cast<float>(total);
     }
   });
