@@ -6,6 +6,8 @@ low bits), a run of each size in turn, with the time a sample and the largest re
     ELBO_DATA=... scaling.py BUILD_DIR [--rows 10000,100000,1000000,10000000] [--samples 200000]
                   [--runs 5] [--threads 1] [--dir DIR]
 
+Early samples of a large file take longer: each touches pages that the process has not seen yet.
+
 The files take 784 bytes a row in --dir (1e7: 7.8 GB), are made if they are not there and stay. Writes
 results/scaling.tsv: the median of the runs, and beside the memory the project's formula for it: a
 bare libtorch process, the rows as stored, 4 x the parameters' bytes, 3 x a batch's activations, 40 MB.
@@ -13,6 +15,7 @@ bare libtorch process, the rows as stored, 4 x the parameters' bytes, 3 x a batc
 import argparse
 import gzip
 import json
+import multiprocessing
 import os
 import pathlib
 import shutil
@@ -84,8 +87,12 @@ def main():
     images = mnist("train-images-idx3-ubyte")
     test = a.dir / "test.npy"
     make(test, 1000, mnist("t10k-images-idx3-ubyte"))
-    for rows in sizes:
-        make(a.dir / f"{rows}.npy", rows, images)
+    for rows in sizes:  # by others: what is resident here when a child starts would count as its own
+        maker = multiprocessing.Process(target=make, args=(a.dir / f"{rows}.npy", rows, images))
+        maker.start()
+        maker.join()
+        if maker.exitcode:
+            raise SystemExit(maker.exitcode)
     bare = child([a.build / "elbo_bench_laws"], f"Normal rsample {a.threads} 1000 0 1 0 1\n")
 
     seen = {rows: [] for rows in sizes}

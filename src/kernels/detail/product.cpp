@@ -379,16 +379,17 @@ struct RoundToUpperHalves {
 };
 
 #if defined(ELBO_HAS_AVX2_LOOPS)
-/// Denormal numbers become 0.
+/// Denormal numbers may become 0.
 __attribute__((target("avx512f,avx512bw,avx512vl,avx512bf16"))) void round_by_instruction(
     const float* from, uint16_t* to, int64_t n) {
   constexpr int64_t kLanes = 16;
-  for (int64_t i = 0; i < n; i += kLanes) {
-    const int64_t left = std::min(kLanes, n - i);
-    const auto mask = static_cast<__mmask16>((1U << left) - 1U);
-    const auto rounded = _mm512_cvtneps_pbh(_mm512_maskz_loadu_ps(mask, from + i));
-    _mm256_mask_storeu_epi16(to + i, mask, reinterpret_cast<const __m256i&>(rounded));
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    const auto rounded = _mm512_cvtneps_pbh(_mm512_loadu_ps(from + i));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + i),
+                        reinterpret_cast<const __m256i&>(rounded));
   }
+  for (; i < n; ++i) to[i] = simd::upper_half(from[i]);
 }
 #endif
 
