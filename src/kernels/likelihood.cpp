@@ -335,11 +335,6 @@ bool is_fusable(at::TensorList arguments) {
     return a.is_cpu() && a.scalar_type() == at::kFloat && a.dim() > 0;
   });
 }
-bool wants_gradient(at::TensorList arguments) {
-  return at::GradMode::is_enabled() &&
-         std::any_of(arguments.begin(), arguments.end(),
-                     [](const at::Tensor& a) { return a.requires_grad(); });
-}
 
 }  // namespace
 
@@ -351,7 +346,7 @@ at::Tensor bernoulli_log_prob_sum(const at::Tensor& logits, const at::Tensor& x)
   const variable_list arguments = {logits, x};
   if (!is_fusable(arguments) || (at::GradMode::is_enabled() && x.requires_grad()))
     return bernoulli_twin(arguments.data());
-  if (wants_gradient(arguments)) return BernoulliSum::apply(at::TensorList(arguments));
+  if (detail::wants_graph(arguments)) return BernoulliSum::apply(at::TensorList(arguments));
   return evaluate_rows<BernoulliRow>(arguments, 0, false).sums;
 }
 
@@ -359,28 +354,28 @@ at::Tensor normal_log_prob_sum(const at::Tensor& x, const at::Tensor& mu,
                                const at::Tensor& log_var) {
   const variable_list arguments = {x, mu, log_var};
   if (!is_fusable(arguments)) return normal_twin(arguments.data());
-  if (wants_gradient(arguments)) return NormalSum::apply(x, mu, log_var);
+  if (detail::wants_graph(arguments)) return NormalSum::apply(x, mu, log_var);
   return evaluate_rows<NormalRow>(arguments, 0, false).sums;
 }
 
 at::Tensor standard_normal_log_prob_sum(const at::Tensor& x) {
   const variable_list arguments = {x};
   if (!is_fusable(arguments)) return standard_normal_twin(arguments.data());
-  if (wants_gradient(arguments)) return StandardNormalSum::apply(at::TensorList(arguments));
+  if (detail::wants_graph(arguments)) return StandardNormalSum::apply(at::TensorList(arguments));
   return evaluate_rows<StandardNormalRow>(arguments, 0, false).sums;
 }
 
 at::Tensor normal_kl_sum(const at::Tensor& mu, const at::Tensor& log_var) {
   const variable_list arguments = {mu, log_var};
   if (!is_fusable(arguments)) return normal_kl_twin(arguments.data());
-  if (wants_gradient(arguments)) return NormalKlSum::apply(at::TensorList(arguments));
+  if (detail::wants_graph(arguments)) return NormalKlSum::apply(at::TensorList(arguments));
   return evaluate_rows<NormalKlRow>(arguments, 0, false).sums;
 }
 
 at::Tensor normal_draw(const at::Tensor& epsilon, const at::Tensor& mu, const at::Tensor& log_var) {
   const variable_list arguments = {epsilon, mu, log_var};
   if (!is_fusable(arguments)) return normal_draw_twin(arguments.data());
-  if (wants_gradient({mu, log_var})) return NormalDraw::apply(epsilon, mu, log_var);
+  if (detail::wants_graph({mu, log_var})) return NormalDraw::apply(epsilon, mu, log_var);
   return evaluate_rows<NormalDrawRow>(arguments, 1, false).out[0];
 }
 

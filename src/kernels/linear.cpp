@@ -254,10 +254,6 @@ at::Tensor inferred(const at::Tensor& x, const at::Tensor& weight, const at::Ten
   const detail::BelowAutograd below;
   return forward_of(factors_of(x, weight), bias, activation, /*by_onednn=*/true);
 }
-bool wants_graph(std::initializer_list<at::Tensor> arguments) {
-  return at::GradMode::is_enabled() && std::any_of(arguments.begin(), arguments.end(),
-                                                   [](const auto& a) { return a.requires_grad(); });
-}
 
 /// Whether b follows a in memory, so that they are one matrix or vector.
 bool are_side_by_side(const at::Tensor& a, const at::Tensor& b) {
@@ -374,7 +370,7 @@ at::Tensor linear_twin(const at::Tensor& x, const at::Tensor& weight, const at::
 at::Tensor fused_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                         Activation activation) {
   if (!is_fusable(x, weight, bias)) return linear_twin(x, weight, bias, activation);
-  if (!wants_graph({x, weight, bias})) return inferred(x, weight, bias, activation);
+  if (!detail::wants_graph({x, weight, bias})) return inferred(x, weight, bias, activation);
   return Layer::apply(x, weight, bias, static_cast<int64_t>(activation));
 }
 
@@ -387,7 +383,7 @@ std::pair<at::Tensor, at::Tensor> fused_linear_pair(const at::Tensor& x,
       !are_side_by_side(first_weight, second_weight) || !are_side_by_side(first_bias, second_bias))
     return {fused_linear(x, first_weight, first_bias, Activation::kIdentity),
             fused_linear(x, second_weight, second_bias, Activation::kIdentity)};
-  if (!wants_graph({x, first_weight, first_bias, second_weight, second_bias}))
+  if (!detail::wants_graph({x, first_weight, first_bias, second_weight, second_bias}))
     return detail::halves(
         inferred(x, joined(first_weight), joined(first_bias), Activation::kIdentity));
   const auto both = Pair::apply(x, first_weight, first_bias, second_weight, second_bias);

@@ -6,6 +6,7 @@
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <algorithm>
 #include <vector>
 
 namespace elbo::detail {
@@ -13,6 +14,13 @@ namespace elbo::detail {
 /// While it lives, tensor operations skip autograd's layers: for the inside of a node, where the
 /// many small ones are told apart by how far they must be dispatched.
 using BelowAutograd = at::AutoDispatchBelowADInplaceOrView;
+
+/// Whether what is made of the arguments will be differentiated.
+inline bool wants_graph(at::TensorList arguments) {
+  return at::GradMode::is_enabled() &&
+         std::any_of(arguments.begin(), arguments.end(),
+                     [](const at::Tensor& a) { return a.requires_grad(); });
+}
 
 /// Of two tensors alike, elementwise.
 inline at::Tensor product_of(const at::Tensor& a, const at::Tensor& b) {
