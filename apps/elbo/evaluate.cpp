@@ -190,16 +190,19 @@ void evaluate_evidence_of(const Arguments& a, const LoadedRun& run, const Rows& 
 void fix_weights(const Arguments& a, LoadedRun& run) {
   const auto* vae = dynamic_cast<const Vae*>(run.model.get());
   const bool bayes = vae != nullptr && run.settings.word("weights") == "bayes";
+  if (a.weights != "draws" && !bayes)
+    throw ConfigError(fmt::format(
+        "--weights {}: expected a run that was trained with --weights bayes", a.weights));
   if (a.weights == "mean") {
-    if (!bayes)
-      throw ConfigError("--weights mean: expected a run that was trained with --weights bayes");
     run.model = vae->at_mean_weights();
-  } else if (bayes && a.estimator != "elbo") {
-    throw ConfigError(
-        fmt::format("--estimator {}: takes rows one by one, but all share the draws "
-                    "of the weights; expected --weights mean",
-                    a.estimator));
+    return;
   }
+  if (bayes && a.estimator != "elbo")
+    throw ConfigError(
+        fmt::format("--estimator {}: takes rows one by one, and weights that are fixed; expected "
+                    "--weights mean",
+                    a.estimator));
+  if (a.weights == "predictive") run.model = vae->with_integrated_weights();
 }
 
 void evaluate(const Arguments& a) {
@@ -244,8 +247,10 @@ void add_evaluate(CLI::App& program) {
   command->add_option("--temperatures", a->temperatures, "of ais: steps along the path")
       ->check(CLI::PositiveNumber)
       ->default_str("100");
-  word("--weights", a->weights, "of a run with --weights bayes: drawn from q(W), or at its mean",
-       {"draws", "mean"});
+  word("--weights", a->weights,
+       "of a run with --weights bayes: drawn from q(W), integrated out of each row's law, or at "
+       "their mean",
+       {"draws", "predictive", "mean"});
   command->add_flag("--simulate", a->simulate,
                     "of ais: as many rows drawn from the model, with an upper bound too");
   command->add_flag("--json", a->json, "one JSON object on standard output");

@@ -30,8 +30,12 @@ std::unique_ptr<Model> make_model(const nlohmann::json& config, const at::Tensor
   throw ConfigError("model = '" + kind + "'; expected vae, mixture, ppca or semi-supervised");
 }
 
+void Model::initialise(nn::Init init, const Noise& noise) const {
+  nn::initialise(named_parameters(*this), init, noise);
+}
+
 void initialise_model(const Model& model, nn::Init init, uint64_t seed) {
-  nn::initialise(named_parameters(model), init, Noise(seed).site("init"));
+  model.initialise(init, Noise(seed).site("init"));
 }
 
 NamedParameters named_parameters(const Model& model) {

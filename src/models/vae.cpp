@@ -155,17 +155,20 @@ Independent Vae::decode(const at::Tensor& z) const {
 
 Program Vae::model() const {
   return [this](Trace& t, const Batch& b) {
-    const auto weights = bayesian_decoder_ ? bayesian_decoder_->sample_prior(t) : at::Tensor();
+    const bool draw = bayesian_decoder_ && !integrate_;
+    const auto weights = draw ? bayesian_decoder_->sample_prior(t) : at::Tensor();
     const auto data = t.plate("data", b.rows, b.total);
     const auto z = t.sample("z", Normal::standard({config_.latent_dim}, b.options()).to_event(1));
-    t.observe("x", weights.defined() ? bayesian_decoder_->forward(t, z, weights) : decode(z),
-              b["x"]);
+    const auto law = draw         ? bayesian_decoder_->forward(t, z, weights)
+                     : integrate_ ? bayesian_decoder_->predictive(t, z)
+                                  : decode(z);
+    t.observe("x", law, b["x"]);
   };
 }
 
 Program Vae::guide() const {
   return [this](Trace& t, const Batch& b) {
-    if (bayesian_decoder_) bayesian_decoder_->sample_posterior(t);
+    if (bayesian_decoder_ && !integrate_) bayesian_decoder_->sample_posterior(t);
     const auto data = t.plate("data", b.rows, b.total);
     // [1, M, D]: of the trace's batch shape already, where there is one particle.
     t.sample("z", encode(b["x"].unsqueeze(0)));
@@ -192,17 +195,30 @@ std::vector<std::pair<std::string, NamedParameters>> Vae::parameters() const {
   return {{"theta", named(bayesian_decoder_->prior_parameters(), "decoder.")}, {"phi", phi}};
 }
 
+void Vae::initialise(nn::Init init, const Noise& noise) const {
+  Model::initialise(init, noise);
+  if (bayesian_decoder_) bayesian_decoder_->start_hidden_layers(noise.site("decoder"));
+}
+
 std::unique_ptr<Vae> Vae::at_mean_weights() const {
   std::map<std::string, at::Tensor> own;
   for (const auto& [name, parameter] : named_parameters(*this)) own[name] = parameter;
+  if (bayesian_decoder_)
+    for (const auto& [name, mean] : bayesian_decoder_->mean_weights())
+      own["decoder." + name] = mean;
   auto config = config_;
   config.weights = Weights::kPoint;
   auto out = std::make_unique<Vae>(config, own.begin()->second.options().requires_grad(false));
   const at::NoGradGuard no_grad;
-  for (auto [name, parameter] : named_parameters(*out)) {
-    const auto mean = own.find(name + ".loc");
-    parameter.copy_(mean == own.end() ? own.at(name) : mean->second);
-  }
+  for (auto [name, parameter] : named_parameters(*out)) parameter.copy_(own.at(name));
+  return out;
+}
+
+std::unique_ptr<Vae> Vae::with_integrated_weights() const {
+  if (!bayesian_decoder_)
+    throw ConfigError("with_integrated_weights: a VAE with weights = point; expected bayes");
+  auto out = std::make_unique<Vae>(*this);
+  out->integrate_ = true;
   return out;
 }
 

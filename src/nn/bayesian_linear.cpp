@@ -44,12 +44,16 @@ at::Tensor shared_linear(const at::Tensor& x, const LayerWeights& draw, Activati
   return activate(product(x, draw.weight) + draw.bias, activation);
 }
 
+Moments linear_moments(const at::Tensor& x, const LayerWeights& mean,
+                       const LayerWeights& variance) {
+  return {linear(x, mean.weight, mean.bias), linear(x.square(), variance.weight, variance.bias)};
+}
+
 at::Tensor local_linear(const at::Tensor& x, const LayerWeights& mean, const LayerWeights& variance,
                         const Noise& noise, Activation activation) {
-  const auto y = linear(x, mean.weight, mean.bias);
-  const auto spread = linear(x.square(), variance.weight, variance.bias).sqrt();
-  const auto epsilon = noise.normal(y.sizes(), y.options().requires_grad(false));
-  return activate(at::addcmul(y, spread, epsilon), activation);
+  const auto y = linear_moments(x, mean, variance);
+  const auto epsilon = noise.normal(y.mean.sizes(), y.mean.options().requires_grad(false));
+  return activate(at::addcmul(y.mean, y.variance.sqrt(), epsilon), activation);
 }
 
 at::Tensor flipout_linear(const at::Tensor& x, const LayerWeights& mean, const LayerWeights& draw,
@@ -91,6 +95,10 @@ at::Tensor BayesianLayers::linear(const at::Tensor& x, const std::string& name,
   if (draws_ == WeightDraws::kFlipout)
     return flipout_linear(x, mean_of(name), of(weights_, name), noise_(name), activation);
   return shared_linear(x, of(weights_, name), activation);
+}
+
+Moments BayesianLayers::moments(const at::Tensor& x, const std::string& name) const {
+  return linear_moments(x, mean_of(name), of(variance_, name));
 }
 
 }  // namespace elbo::nn

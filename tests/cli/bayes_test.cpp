@@ -39,6 +39,10 @@ TEST_F(CliBayes, LearnsGoesOnToTheBitAndIsUsedAsAnyRun) {
   const auto bound = json::parse(
       expect_success({"evaluate", "whole-joint", "pictures.idx", "--samples", "3", "--json"}));
   EXPECT_TRUE(std::isfinite(bound.at("elbo").get<double>()));
+  const auto predictive =
+      json::parse(expect_success({"evaluate", "whole-joint", "pictures.idx", "--weights",
+                                  "predictive", "--samples", "3", "--json"}));
+  EXPECT_GT(predictive.at("elbo"), bound.at("elbo"));
   for (const char* estimator : {"elbo", "importance"})
     expect_success({"evaluate", "whole-joint", "pictures.idx", "--limit", "20", "--weights", "mean",
                     "--estimator", estimator, "--samples", "5"});
@@ -62,9 +66,14 @@ TEST_F(CliBayes, RefusesWhatWouldTreatTheWeightsAsOfOneRow) {
   expect_success(run("A", "1"));
   expect_refusal({"evaluate", "A", "pictures.idx", "--estimator", "importance"}, EX_CONFIG,
                  "--estimator importance");
+  expect_refusal(
+      {"evaluate", "A", "pictures.idx", "--estimator", "importance", "--weights", "predictive"},
+      EX_CONFIG, "expected --weights mean");
   expect_success({"train", "pictures.idx", "--out", "point", "--hidden", "8", "--epochs", "1"});
   expect_refusal({"evaluate", "point", "pictures.idx", "--weights", "mean"}, EX_CONFIG,
                  "--weights mean");
+  expect_refusal({"evaluate", "point", "pictures.idx", "--weights", "predictive"}, EX_CONFIG,
+                 "--weights predictive");
 }
 
 }  // namespace

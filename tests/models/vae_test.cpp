@@ -90,7 +90,7 @@ TEST(BayesianVae, CountsTheWeightsDivergenceOnceForAllRows) {
   double kl = 0;
   for (const auto& [name, loc] : named_parameters(vae)) {
     if (!name.starts_with("decoder.") || !name.ends_with(".loc")) continue;
-    const double p = loc.dim() == 2 ? 1.0 / static_cast<double>(loc.size(1)) : 1, q = 0.02 * 0.02;
+    const double p = loc.dim() == 2 ? 1.0 / static_cast<double>(loc.size(1)) : 1, q = 0.1 * 0.1;
     kl += 0.5 * ((loc.square() + q) / p - 1 - std::log(q / p)).sum().item<double>();
   }
   EXPECT_TRUE(bound.global.allclose(at::full({3, 1}, -kl, kDouble), 1e-12, 0));
@@ -118,8 +118,9 @@ TEST(BayesianVae, LearnsItsWeightsPriorAndPosterior) {
   initialise_model(vae, nn::Init::kXavier, 1);
   const auto segments = vae.parameters();
   EXPECT_EQ(segments[0].first, "theta");
-  ASSERT_EQ(segments[0].second.size(), 1u);
+  ASSERT_EQ(segments[0].second.size(), 2u);
   EXPECT_EQ(segments[0].second[0].first, "decoder.prior_log_scale");
+  EXPECT_EQ(segments[0].second[1].first, "decoder.basis");
   std::map<std::string, at::Tensor> start;
   for (const auto& [name, parameter] : named_parameters(vae)) start[name] = parameter.clone();
   const auto batch = grey_batch(20, 6);
@@ -153,6 +154,26 @@ TEST(BayesianVae, AtMeanWeightsIsAnOrdinaryOneThatDecodesAlike) {
     EXPECT_FALSE(first.is_alias_of(vae.parameters()[1].second.back().second));
     EXPECT_EQ(fixed->at_mean_weights()->config(), fixed->config());
   }
+}
+
+TEST(BayesianVae, WithIntegratedWeightsTakesRowsOneByOneAndLiesAboveDrawnOnes) {
+  const Vae vae(bayes_config(), kDouble);
+  initialise_model(vae, nn::Init::kXavier, 1);
+  for (const auto& [name, parameter] : named_parameters(vae))
+    if (name == "decoder.log_var") {
+      const at::NoGradGuard no_grad;
+      parameter.fill_(2);  // standard deviations of 0.27
+    }
+  const auto integrated = vae.with_integrated_weights();
+  const auto batch = grey_batch(20, 6);
+  const Sgvb estimator{.num_particles = 200};
+  const auto of_rows = estimator(integrated->model(), integrated->guide(), batch, Noise(2));
+  EXPECT_FALSE(of_rows.global.defined());
+  const auto drawn = estimator(vae.model(), vae.guide(), batch, Noise(2));
+  EXPECT_GT(of_rows.rows().mean().item<double>(), drawn.rows().mean().item<double>() + 0.01);
+  EXPECT_TRUE(
+      integrated->parameters()[0].second[0].second.is_same(vae.parameters()[0].second[0].second));
+  EXPECT_THROW((void)Vae({.data_dim = 3}, kDouble).with_integrated_weights(), ConfigError);
 }
 
 TEST(BayesianVae, IsBuiltAgainFromItsConfigurationAndFromAnOlderOne) {

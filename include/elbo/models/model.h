@@ -23,6 +23,9 @@ class Model {
   /// What belongs to it too, and is saved with it, but is not learnt with it.
   [[nodiscard]] virtual NamedParameters fixed() const { return {}; }
 
+  /// Starts the parameters of `parameters()`; see `initialise_model`.
+  virtual void initialise(nn::Init init, const Noise& noise) const;
+
   /// q(z | x) for x [M, D].
   [[nodiscard]] virtual Independent encode(const at::Tensor& x) const = 0;
   /// p(x | z) for z [..., latent].

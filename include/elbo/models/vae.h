@@ -60,7 +60,8 @@ struct VaeConfig {
 
 /// z ~ N(0, I), x ~ p(x | decoder(z)); q(z | x) from the encoder. Sites "z" and "x", plate "data",
 /// column "x" of the batch: [M, D]. With kBayes also the site "decoder.weights" outside of the
-/// plate; theta is then the scales of p(W), and phi the encoder's weights and q(W)'s parameters.
+/// plate; theta is then the scales and axes of p(W), and phi the encoder's weights and q(W)'s
+/// parameters.
 class Vae final : public Model {
  public:
   Vae(VaeConfig config, const at::TensorOptions& options);
@@ -68,12 +69,17 @@ class Vae final : public Model {
   [[nodiscard]] Program model() const override;
   [[nodiscard]] Program guide() const override;
   [[nodiscard]] std::vector<std::pair<std::string, NamedParameters>> parameters() const override;
+  void initialise(nn::Init init, const Noise& noise) const override;
   [[nodiscard]] Independent encode(const at::Tensor& x) const override;
   /// With kBayes at the weights' mean.
   [[nodiscard]] Independent decode(const at::Tensor& z) const override;
   /// The same model with the decoder's weights fixed at their mean, of kPoint: to be evaluated by
   /// estimators that take rows one by one, or exported. Parameters are copies.
   [[nodiscard]] std::unique_ptr<Vae> at_mean_weights() const;
+  /// The same model, of kBayes and of the same parameters, with the weights integrated out of each
+  /// row's law (`BayesianDecoder::predictive`): its bound is one of log E_q[p(x | W)], rows one by
+  /// one, and nothing to learn by. **Throws** ConfigError of kPoint.
+  [[nodiscard]] std::unique_ptr<Vae> with_integrated_weights() const;
   [[nodiscard]] int64_t data_dim() const override { return config_.data_dim; }
   [[nodiscard]] int64_t latent_dim() const override { return config_.latent_dim; }
   [[nodiscard]] bool needs_unit_interval() const override;
@@ -85,6 +91,7 @@ class Vae final : public Model {
   VaeConfig config_;
   std::shared_ptr<Network> encoder_, decoder_;  // one of the decoders
   std::shared_ptr<BayesianDecoder> bayesian_decoder_;
+  bool integrate_ = false;  // bayesian_decoder_'s weights
 };
 
 }  // namespace elbo

@@ -32,8 +32,19 @@ struct LayerWeights {
 [[nodiscard]] at::Tensor shared_linear(const at::Tensor& x, const LayerWeights& draw,
                                        Activation activation = Activation::kIdentity);
 
+/// The mean and variance of independent numbers.
+struct Moments {
+  at::Tensor mean, variance;
+};
+
+/// Of x W^T + b for independent normal weights: normal too, given x, and independent along `out`.
+/// **Equation** x E[W]^T + E[b], x^2 Var[W]^T + Var[b]
+/// **Shapes** x [.., in], weights [out, in], biases [out]; gives [.., out].
+[[nodiscard]] Moments linear_moments(const at::Tensor& x, const LayerWeights& mean,
+                                     const LayerWeights& variance);
+
 /// activation(y), y drawn as x W^T + b is for independent normal weights:
-/// **Equation** y ~ N(x E[W]^T + E[b], x^2 Var[W]^T + Var[b]), a row at a time.
+/// **Equation** y ~ N(x E[W]^T + E[b], x^2 Var[W]^T + Var[b]) (`linear_moments`), a row at a time.
 /// **Shapes** x [L, M, in], weights [out, in], biases [out]; gives [L, M, out].
 /// **RNG** one normal number for each of y.
 [[nodiscard]] at::Tensor local_linear(const at::Tensor& x, const LayerWeights& mean,
@@ -61,6 +72,8 @@ class BayesianLayers {
   /// Layer `name` has the weights "NAME.weight" and "NAME.bias". x [L, M, in] to [L, M, out].
   [[nodiscard]] at::Tensor linear(const at::Tensor& x, const std::string& name,
                                   Activation activation = Activation::kIdentity) const;
+  /// Of what `linear` draws without an activation, of kLocal only.
+  [[nodiscard]] Moments moments(const at::Tensor& x, const std::string& name) const;
 
  private:
   [[nodiscard]] LayerWeights of(const at::Tensor& weights, const std::string& name) const;
