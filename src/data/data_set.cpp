@@ -9,9 +9,9 @@
 #include <string_view>
 #include <utility>
 
-#include "data/detail/spillable.h"
 #include "elbo/data/digits.h"
 #include "elbo/data/read.h"
+#include "elbo/data/split.h"
 #include "elbo/data/tensor.h"
 
 namespace elbo::data {
@@ -187,32 +187,6 @@ uint64_t hash_bytes(const void* data, size_t size, uint64_t h) {
   return h;
 }
 
-/// The rows with held[row] == wanted. A block at a time, for a mapped file may be larger than
-/// memory.
-Part rows_where(const Part& part, const std::vector<bool>& held, bool wanted) {
-  constexpr int64_t kBlock = 1 << 16;  // rows
-  const auto count = std::count(held.begin(), held.end(), wanted);
-  const auto chosen = [&](const at::Tensor& from) {
-    if (!from.defined()) return from;
-    auto shape = from.sizes().vec();
-    shape[0] = count;
-    auto to = detail::spillable(shape, from.options());
-    std::vector<int64_t> rows;
-    for (int64_t begin = 0, done = 0; begin < part.rows(); begin += kBlock) {
-      const int64_t end = std::min(begin + kBlock, part.rows());
-      rows.clear();
-      for (int64_t i = begin; i < end; ++i)
-        if (held[static_cast<size_t>(i)] == wanted) rows.push_back(i - begin);
-      const auto found = static_cast<int64_t>(rows.size());
-      to.narrow(0, done, found)
-          .copy_(from.narrow(0, begin, end - begin).index_select(0, at::tensor(rows, at::kLong)));
-      done += found;
-    }
-    return to;
-  };
-  return {chosen(part.x), chosen(part.labels), chosen(part.mask)};
-}
-
 // Moves about a tenth of the training rows into the test part, by their content.
 void hold_out(DataSet& set, uint64_t seed) {
   const at::Tensor x = set.train.x.contiguous();
@@ -220,33 +194,33 @@ void hold_out(DataSet& set, uint64_t seed) {
   const size_t row_bytes = x.nbytes() / static_cast<size_t>(rows);
   const at::Tensor mask = set.train.mask.defined() ? set.train.mask.contiguous() : at::Tensor();
   const int64_t row_items = x.numel() / rows;
-  const auto hash = [&](size_t row) {
-    uint64_t h = hash_bytes(static_cast<const char*>(x.data_ptr()) + row * row_bytes, row_bytes,
-                            mix(seed + 1));
+  const auto hash = [&](int64_t row) {
+    uint64_t h =
+        hash_bytes(static_cast<const char*>(x.data_ptr()) + static_cast<size_t>(row) * row_bytes,
+                   row_bytes, mix(seed + 1));
     if (mask.defined()) {  // a missing value is not an observed zero
-      h = hash_bytes(mask.data_ptr<bool>() + static_cast<int64_t>(row) * row_items,
-                     static_cast<size_t>(row_items), h);
+      h = hash_bytes(mask.data_ptr<bool>() + row * row_items, static_cast<size_t>(row_items), h);
     }
     return h;
   };
-  std::vector<bool> held(static_cast<size_t>(rows));
+  std::vector<int64_t> train, test;
+  const auto divide = [&](const auto& is_held) {
+    train.clear();
+    for (int64_t i = 0; i < rows; ++i) (is_held(hash(i)) ? test : train).push_back(i);
+  };
   uint64_t smallest = std::numeric_limits<uint64_t>::max();
-  bool none = true;
-  for (size_t i = 0; i < held.size(); ++i) {
-    const uint64_t h = hash(i);
-    held[i] = h % kHoldOutOneIn == 0;
-    none = none && !held[i];
+  divide([&](uint64_t h) {
     smallest = std::min(smallest, h);
-  }
+    return h % kHoldOutOneIn == 0;
+  });
   // In a handful of rows none may fall in the tenth: then the one that hashes lowest is it.
-  if (none)
-    for (size_t i = 0; i < held.size(); ++i) held[i] = hash(i) == smallest;
-  if (std::find(held.begin(), held.end(), false) == held.end()) {
+  if (test.empty()) divide([&](uint64_t h) { return h == smallest; });
+  if (train.empty()) {
     throw DataError(set.source + ": has too few different rows (" + std::to_string(rows) +
                     " in all) to hold some out; give a test file");
   }
-  set.test = rows_where(set.train, held, true);
-  set.train = rows_where(set.train, held, false);
+  set.test = rows_of(set.train, test);
+  set.train = rows_of(set.train, train);
 }
 
 void check_test_part(DataSet& set, const std::string& test_name) {

@@ -5,6 +5,7 @@
 
 #include <numeric>
 
+#include "data/detail/spillable.h"
 #include "elbo/data/minibatch.h"
 #include "elbo/error.h"
 
@@ -26,7 +27,13 @@ DataSet split(DataSet set, const std::vector<int64_t>& order, int64_t test_rows)
 
 Part rows_of(const Part& part, const std::vector<int64_t>& rows) {
   const auto index = at::tensor(rows, at::kLong);
-  const auto take = [&](const at::Tensor& t) { return t.defined() ? t.index_select(0, index) : t; };
+  const auto take = [&](const at::Tensor& t) {
+    if (!t.defined()) return t;
+    auto shape = t.sizes().vec();
+    shape[0] = index.size(0);
+    auto out = detail::spillable(shape, t.options());
+    return at::index_select_out(out, t, 0, index);
+  };
   return {take(part.x), take(part.labels), take(part.mask)};
 }
 
