@@ -64,6 +64,19 @@ struct NormalQuadrature {
 };
 constexpr int64_t kNodes = 24;
 
+/// One pass through the network in a model's trace.
+nn::BayesianLayers layers_of(Trace& trace, const nn::WeightPosterior& q, nn::WeightDraws draws,
+                             const at::Tensor& weights) {
+  return {q, draws, weights,
+          [&trace](const std::string& name) { return trace.noise("decoder." + name); }};
+}
+
+auto drawn_by(const nn::BayesianLayers& layers) {
+  return [&layers](const at::Tensor& x, const std::string& name, nn::Activation activation) {
+    return layers.linear(x, name, activation);
+  };
+}
+
 /// An activation's law at each node: mean [..] to [.., n].
 at::Tensor at_nodes(const nn::Moments& y, const at::Tensor& nodes) {
   return y.mean.unsqueeze(-1) + y.variance.sqrt().unsqueeze(-1) * nodes;
@@ -124,12 +137,8 @@ void BayesianDecoder::sample_posterior(Trace& trace) const {
 
 Independent BayesianDecoder::forward(Trace& trace, const at::Tensor& z,
                                      const at::Tensor& weights) const {
-  const nn::BayesianLayers layers(posterior_, config_.draws, weights, [&](const std::string& name) {
-    return trace.noise("decoder." + name);
-  });
-  return through(z, [&](const at::Tensor& x, const std::string& name, nn::Activation activation) {
-    return layers.linear(x, name, activation);
-  });
+  const auto layers = layers_of(trace, posterior_, config_.draws, weights);
+  return through(z, drawn_by(layers));
 }
 
 Independent BayesianDecoder::at_mean(const at::Tensor& z) const {
@@ -140,13 +149,8 @@ Independent BayesianDecoder::at_mean(const at::Tensor& z) const {
 }
 
 Independent BayesianDecoder::predictive(Trace& trace, const at::Tensor& z) const {
-  const nn::BayesianLayers layers(
-      posterior_, nn::WeightDraws::kLocal, at::Tensor(),
-      [&](const std::string& name) { return trace.noise("decoder." + name); });
-  const auto h =
-      features(z, [&](const at::Tensor& x, const std::string& name, nn::Activation activation) {
-        return layers.linear(x, name, activation);
-      });
+  const auto layers = layers_of(trace, posterior_, nn::WeightDraws::kLocal, at::Tensor());
+  const auto h = features(z, drawn_by(layers));
   const auto type = h.options().requires_grad(false);
   const NormalQuadrature over(kNodes, type);
   if (config_.bernoulli) {
