@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <type_traits>
 #include <vector>
 
@@ -21,16 +22,27 @@ namespace {
 constexpr int64_t kBlock = 2048;
 constexpr int64_t kGrain = 8 * kBlock;
 
-/// w[i] += rule(g, first[i], second[i]) with g = scale gradient[i] - precision w[i], and the sum of
-/// the old squares. A rule of one state, or none, does not touch the others.
+/// What a pass saw, as Optimizer::Seen.
+template <class T>
+struct Sums {
+  T parameters = 0, gradients = 0;
+};
+
+/// w[i] += rule(g, first[i], second[i]) with g = scale gradient[i] - precision w[i], and the sums
+/// of squares, of the old w. A rule of one state, or none, does not touch the others. A gradient
+/// that is not finite counts as 0. One pass: looking through the gradients first would wait for
+/// memory twice.
 template <class T, class Rule>
-ELBO_INLINE T move(T* __restrict w, const T* __restrict gradient, T* __restrict first,
-                   T* __restrict second, int64_t n, T scale, T precision, const Rule rule) {
-  T squares = 0;
-#pragma omp simd reduction(+ : squares)
+ELBO_INLINE Sums<T> move(T* __restrict w, const T* __restrict gradient, T* __restrict first,
+                         T* __restrict second, int64_t n, T scale, T precision, const Rule rule) {
+  constexpr T kLargest = std::numeric_limits<T>::max();
+  T parameters = 0, gradients = 0;
+#pragma omp simd reduction(+ : parameters, gradients)
   for (int64_t i = 0; i < n; ++i) {
-    squares += w[i] * w[i];
-    const T g = scale * gradient[i] - precision * w[i];
+    parameters += w[i] * w[i];
+    gradients += gradient[i] * gradient[i];
+    const T ascent = std::abs(gradient[i]) <= kLargest ? gradient[i] : T(0);
+    const T g = scale * ascent - precision * w[i];
     if constexpr (Rule::kStates == 0)
       w[i] += rule(g);
     else if constexpr (Rule::kStates == 1)
@@ -38,14 +50,7 @@ ELBO_INLINE T move(T* __restrict w, const T* __restrict gradient, T* __restrict 
     else
       w[i] += rule(g, first[i], second[i]);
   }
-  return squares;
-}
-template <class T>
-ELBO_INLINE T sum_of_squares(const T* x, int64_t n) {
-  T squares = 0;
-#pragma omp simd reduction(+ : squares)
-  for (int64_t i = 0; i < n; ++i) squares += x[i] * x[i];
-  return squares;
+  return {parameters, gradients};
 }
 
 /// What moves, and by what.
@@ -59,16 +64,15 @@ struct Operands {
   T scale, precision;
 };
 
-/// One block; `seen` gets its sums. A gradient that is not finite moves nothing.
+/// One block; `seen` gets its sums.
 template <class T, class Rule>
 struct Block {
   static void run(const Operands<T>& o, int64_t begin, int64_t n, const Rule& rule,
                   Optimizer::Seen* seen) {
-    seen->gradient_squares = static_cast<double>(sum_of_squares(o.gradient + begin, n));
-    if (!std::isfinite(seen->gradient_squares)) return;
-    const T squares = move(o.w + begin, o.gradient + begin, o.first + begin, o.second + begin, n,
-                           o.scale, o.precision, rule);
-    seen->parameter_squares = static_cast<double>(squares);
+    const Sums<T> squares = move(o.w + begin, o.gradient + begin, o.first + begin, o.second + begin,
+                                 n, o.scale, o.precision, rule);
+    seen->parameter_squares = static_cast<double>(squares.parameters);
+    seen->gradient_squares = static_cast<double>(squares.gradients);
     if constexpr (std::is_same_v<T, float>)
       if (o.rounded != nullptr) o.round(o.w + begin, o.rounded + begin, n);
   }

@@ -56,6 +56,22 @@ TEST(Sgd, FollowsItsRule) {
   expect_trajectory(fixture, [] { return [](double w, double g, int) { return w + kRate * g; }; });
 }
 
+TEST(Optimizer, SaysThatAGradientIsNotFiniteAndStaysFinite) {
+  for (const char* name : {"sgd", "adagrad", "adam"})
+    for (const double bad : {std::nan(""), HUGE_VAL, -HUGE_VAL}) {
+      SCOPED_TRACE(name);
+      Fixture fixture;
+      const auto optimizer = make_optimizer(name, fixture.parameters, kRate);
+      fixture.set_gradients(0);
+      fixture.parameters.gradients()[1] = bad;
+      EXPECT_THROW(optimizer->step(fixture.parameters, fixture.parameters.all()), NumericError);
+      EXPECT_EQ(fixture.parameters.values()[1].item<double>(), -2.0);
+      EXPECT_TRUE(fixture.parameters.values().isfinite().all().item<bool>());
+      for (const auto& [state, values] : optimizer->state())
+        EXPECT_TRUE(values.isfinite().all().item<bool>()) << state;
+    }
+}
+
 TEST(Adagrad, FollowsItsRule) {
   Fixture fixture;
   Adagrad adagrad(fixture.parameters, kRate, 1e-3);

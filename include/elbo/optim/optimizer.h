@@ -29,7 +29,7 @@ class Optimizer {
   double prior_precision = 0;
 
   /// Moves the parameters of one segment, a block at a time.
-  /// **Throws** NumericError where a block's gradient is not finite; that block is not moved.
+  /// **Throws** NumericError where the gradient is not finite, having moved by 0 in its place.
   virtual Seen step(FlatParameters& parameters, const Segment& segment) = 0;
   /// State by name, to be saved and put back; tensors are shared, not copied.
   [[nodiscard]] virtual std::map<std::string, at::Tensor> state() const = 0;
