@@ -64,18 +64,23 @@ void noise_normal(State& state) {
 }
 BENCHMARK(noise_normal)->Unit(benchmark::kMicrosecond);
 
-void gather(State& state, bool fused) {
+/// Into the memory of the batch before, as training does.
+void gather(State& state, data::Binarize binarize, bool fused) {
   const auto bytes = (Noise(1).uniform({10000, kData}, at::kFloat) * 256).to(at::kByte);
-  const data::BatchSource source({.x = bytes}, 1.0 / 255, data::Binarize::kNone, at::kFloat);
+  const data::BatchSource source({.x = bytes}, 1.0 / 255, binarize, at::kFloat);
   const auto rows = at::randperm(10000).narrow(0, 0, kRows).contiguous();
+  Batch batch;
   for (auto _ : state) {
-    const auto x = fused ? source.gather(rows, Noise(1))["x"]
-                         : data::to_float(bytes.index_select(0, rows), 1.0 / 255, at::kFloat);
-    benchmark::DoNotOptimize(x.data_ptr());
+    if (fused)
+      batch = source.gather(rows, Noise(1), batch);
+    else
+      batch.columns["x"] = data::to_float(bytes.index_select(0, rows), 1.0 / 255, at::kFloat);
+    benchmark::DoNotOptimize(batch["x"].data_ptr());
   }
 }
-BENCHMARK_CAPTURE(gather, fused, true)->Unit(benchmark::kMicrosecond);
-BENCHMARK_CAPTURE(gather, twin, false)->Unit(benchmark::kMicrosecond);
+BENCHMARK_CAPTURE(gather, fused, data::Binarize::kNone, true)->Unit(benchmark::kMicrosecond);
+BENCHMARK_CAPTURE(gather, drawn, data::Binarize::kSample, true)->Unit(benchmark::kMicrosecond);
+BENCHMARK_CAPTURE(gather, twin, data::Binarize::kNone, false)->Unit(benchmark::kMicrosecond);
 
 void optimizer(State& state, const char* name) {
   FlatParameters parameters({{"theta", {{"w", normal({824'204}, 1).requires_grad_()}}}});

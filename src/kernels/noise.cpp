@@ -38,6 +38,15 @@ using Counter = std::array<uint32_t, 4>;
 template <int L>
 using Words = std::array<typename LanesOf<L>::Bits, 4>;
 
+/// A counter and those of the blocks after it, in place of an array of them.
+struct Run {
+  Counter first;
+  ELBO_INLINE friend Run operator+(Run run, int blocks) {
+    run.first[0] += static_cast<uint32_t>(blocks);
+    return run;
+  }
+};
+
 /// Philox of four counters on any machine.
 struct Plain {
   using P = Pack;
@@ -49,47 +58,65 @@ struct Plain {
       for (size_t w = 0; w < 4; ++w) out[w][lane] = made[w];
     }
   }
+  ELBO_INLINE static void philox(const Run& run, uint64_t key, Words<P::kLanes>& out) {
+    Counter counters[P::kLanes];
+    for (int lane = 0; lane < P::kLanes; ++lane) counters[lane] = (run + lane).first;
+    philox(counters, key, out);
+  }
 };
 
 #if defined(ELBO_HAS_AVX2_LOOPS)
 #define ELBO_AVX2_PIECE __attribute__((target("avx2,fma,bmi2")))
 
+/// The ten rounds, on a vector of 64-bit lanes for each word.
+template <class Machine>
+ELBO_INLINE void philox_rounds(typename Machine::Lanes (&c)[4], uint64_t key) {
+  constexpr uint64_t kLow = 0xffffffff;
+  auto k0 = static_cast<uint32_t>(key), k1 = static_cast<uint32_t>(key >> 32);
+  for (int round = 0; round < 10; ++round) {
+    typename Machine::Lanes p0, p1;
+    Machine::product(c[0], 0xD2511F53, &p0);
+    Machine::product(c[2], 0xCD9E8D57, &p1);
+    c[0] = (p1 >> 32) ^ c[1] ^ k0;
+    c[2] = (p0 >> 32) ^ c[3] ^ k1;
+    c[1] = p1 & kLow;
+    c[3] = p0 & kLow;
+    k0 += 0x9E3779B9;
+    k1 += 0xBB67AE85;
+  }
+}
+
 /// The same numbers, four counters at once.
 struct Avx2 {
   using P = Pack;
+  typedef uint64_t Lanes __attribute__((vector_size(32)));
+
   ELBO_AVX2_PIECE static void philox(const Counter* counters, uint64_t key, Words<4>& out) {
-    const __m256i low = _mm256_set1_epi64x(0xffffffff);
-    const __m256i m0 = _mm256_set1_epi64x(0xD2511F53), m1 = _mm256_set1_epi64x(0xCD9E8D57);
-    __m256i c0, c1, c2, c3;
-    transposed(counters, &c0, &c1, &c2, &c3);
-    auto k0 = static_cast<uint32_t>(key), k1 = static_cast<uint32_t>(key >> 32);
-    for (int round = 0; round < 10; ++round) {
-      const __m256i p0 = _mm256_mul_epu32(m0, c0), p1 = _mm256_mul_epu32(m1, c2);
-      c0 =
-          _mm256_xor_si256(_mm256_xor_si256(_mm256_srli_epi64(p1, 32), c1), _mm256_set1_epi64x(k0));
-      c2 =
-          _mm256_xor_si256(_mm256_xor_si256(_mm256_srli_epi64(p0, 32), c3), _mm256_set1_epi64x(k1));
-      c1 = _mm256_and_si256(p1, low);
-      c3 = _mm256_and_si256(p0, low);
-      k0 += 0x9E3779B9;
-      k1 += 0xBB67AE85;
-    }
-    std::memcpy(&out[0], &c0, sizeof c0);
-    std::memcpy(&out[1], &c1, sizeof c1);
-    std::memcpy(&out[2], &c2, sizeof c2);
-    std::memcpy(&out[3], &c3, sizeof c3);
+    Lanes c[4];
+    transpose(counters, c);
+    philox_rounds<Avx2>(c, key);
+    std::memcpy(out.data(), c, sizeof c);
+  }
+  ELBO_AVX2_PIECE static void philox(const Run& run, uint64_t key, Words<4>& out) {
+    const auto& [block, row, step, rest] = run.first;
+    Lanes c[4] = {block + Lanes{0, 1, 2, 3}, row + Lanes{}, step + Lanes{}, rest + Lanes{}};
+    philox_rounds<Avx2>(c, key);
+    std::memcpy(out.data(), c, sizeof c);
   }
   /// Four counters of four words, a vector for each word.
-  ELBO_AVX2_PIECE static void transposed(const Counter* counters, __m256i* c0, __m256i* c1,
-                                         __m256i* c2, __m256i* c3) {
+  ELBO_AVX2_PIECE static void transpose(const Counter* counters, Lanes (&c)[4]) {
     __m128i row[4];
     std::memcpy(row, counters, sizeof row);
-    const __m128i a = _mm_unpacklo_epi32(row[0], row[1]), b = _mm_unpacklo_epi32(row[2], row[3]);
-    const __m128i c = _mm_unpackhi_epi32(row[0], row[1]), d = _mm_unpackhi_epi32(row[2], row[3]);
-    *c0 = _mm256_cvtepu32_epi64(_mm_unpacklo_epi64(a, b));
-    *c1 = _mm256_cvtepu32_epi64(_mm_unpackhi_epi64(a, b));
-    *c2 = _mm256_cvtepu32_epi64(_mm_unpacklo_epi64(c, d));
-    *c3 = _mm256_cvtepu32_epi64(_mm_unpackhi_epi64(c, d));
+    const __m128i even[2] = {_mm_unpacklo_epi32(row[0], row[1]),
+                             _mm_unpacklo_epi32(row[2], row[3])};
+    const __m128i odd[2] = {_mm_unpackhi_epi32(row[0], row[1]), _mm_unpackhi_epi32(row[2], row[3])};
+    c[0] = (Lanes)_mm256_cvtepu32_epi64(_mm_unpacklo_epi64(even[0], even[1]));
+    c[1] = (Lanes)_mm256_cvtepu32_epi64(_mm_unpackhi_epi64(even[0], even[1]));
+    c[2] = (Lanes)_mm256_cvtepu32_epi64(_mm_unpacklo_epi64(odd[0], odd[1]));
+    c[3] = (Lanes)_mm256_cvtepu32_epi64(_mm_unpackhi_epi64(odd[0], odd[1]));
+  }
+  ELBO_AVX2_PIECE static void product(const Lanes& a, uint32_t b, Lanes* out) {
+    *out = (Lanes)_mm256_mul_epu32((__m256i)a, _mm256_set1_epi64x(b));
   }
 };
 
@@ -99,28 +126,25 @@ struct Avx512 {
   typedef uint64_t Lanes __attribute__((vector_size(64)));
 
   ELBO_AVX512_PIECE static void philox(const Counter* counters, uint64_t key, Words<8>& out) {
-    __m256i half[4][2];  // of each word
-    for (int i = 0; i < 2; ++i)
-      Avx2::transposed(counters + 4 * i, &half[0][i], &half[1][i], &half[2][i], &half[3][i]);
+    Avx2::Lanes low[4], high[4];
+    Avx2::transpose(counters, low);
+    Avx2::transpose(counters + 4, high);
     Lanes c[4];
-    std::memcpy(c, half, sizeof c);
-    auto k0 = static_cast<uint32_t>(key), k1 = static_cast<uint32_t>(key >> 32);
-    for (int round = 0; round < 10; ++round) {
-      const Lanes p0 = product(c[0], 0xD2511F53), p1 = product(c[2], 0xCD9E8D57);
-      c[0] = (p1 >> 32) ^ c[1] ^ k0;
-      c[2] = (p0 >> 32) ^ c[3] ^ k1;
-      c[1] = p1 & 0xffffffff;
-      c[3] = p0 & 0xffffffff;
-      k0 += 0x9E3779B9;
-      k1 += 0xBB67AE85;
-    }
+    for (int w = 0; w < 4; ++w)
+      c[w] = __builtin_shufflevector(low[w], high[w], 0, 1, 2, 3, 4, 5, 6, 7);
+    philox_rounds<Avx512>(c, key);
     std::memcpy(out.data(), c, sizeof c);
   }
-
- private:
+  ELBO_AVX512_PIECE static void philox(const Run& run, uint64_t key, Words<8>& out) {
+    const auto& [block, row, step, rest] = run.first;
+    Lanes c[4] = {block + Lanes{0, 1, 2, 3, 4, 5, 6, 7}, row + Lanes{}, step + Lanes{},
+                  rest + Lanes{}};
+    philox_rounds<Avx512>(c, key);
+    std::memcpy(out.data(), c, sizeof c);
+  }
   /// Of the low halves. (Masked, since GCC 12 warns of what the plain form leaves undefined.)
-  ELBO_AVX512_PIECE static Lanes product(const Lanes& a, uint32_t b) {
-    return (Lanes)_mm512_maskz_mul_epu32(0xff, (__m512i)a, _mm512_set1_epi64(b));
+  ELBO_AVX512_PIECE static void product(const Lanes& a, uint32_t b, Lanes* out) {
+    *out = (Lanes)_mm512_maskz_mul_epu32(0xff, (__m512i)a, _mm512_set1_epi64(b));
   }
 };
 #endif
@@ -144,30 +168,48 @@ constexpr int64_t kTile = 8;
 /// `Tile::store` gives the numbers of one pack of counters.
 template <class Tile>
 struct TileOf {
-  template <class Machine>
-  ELBO_INLINE static void make(const Counter* counters, uint64_t key, double* out) {
+  template <class Machine, class Counters>
+  ELBO_INLINE static void make(const Counters& counters, uint64_t key, double* out) {
     constexpr int kLanes = Machine::P::kLanes;
     Words<kLanes> words[kTile / kLanes];
-    for (int64_t i = 0; i < kTile / kLanes; ++i)
-      Machine::philox(counters + i * kLanes, key, words[i]);
+    for (int i = 0; i < kTile / kLanes; ++i) Machine::philox(counters + i * kLanes, key, words[i]);
     for (const auto& w : words) {
       Tile::template store<kLanes>(w, out);
       out += Tile::kEach * kLanes;
     }
   }
 };
+/// first[0], second[0], first[1], second[1], ...
+template <int L>
+ELBO_INLINE void interleave(const typename PackOf<L>::Lanes& first,
+                            const typename PackOf<L>::Lanes& second, typename PackOf<L>::Lanes* low,
+                            typename PackOf<L>::Lanes* high) {
+  if constexpr (L == 4) {
+    *low = __builtin_shufflevector(first, second, 0, 4, 1, 5);
+    *high = __builtin_shufflevector(first, second, 2, 6, 3, 7);
+  } else {
+    *low = __builtin_shufflevector(first, second, 0, 8, 1, 9, 2, 10, 3, 11);
+    *high = __builtin_shufflevector(first, second, 4, 12, 5, 13, 6, 14, 7, 15);
+  }
+}
+/// The same in pairs: first[0], first[1], second[0], second[1], first[2], ...
+template <int L>
+ELBO_INLINE void interleave_pairs(const typename PackOf<L>::Lanes& first,
+                                  const typename PackOf<L>::Lanes& second,
+                                  typename PackOf<L>::Lanes* low, typename PackOf<L>::Lanes* high) {
+  if constexpr (L == 4) {
+    *low = __builtin_shufflevector(first, second, 0, 1, 4, 5);
+    *high = __builtin_shufflevector(first, second, 2, 3, 6, 7);
+  } else {
+    *low = __builtin_shufflevector(first, second, 0, 1, 8, 9, 2, 3, 10, 11);
+    *high = __builtin_shufflevector(first, second, 4, 5, 12, 13, 6, 7, 14, 15);
+  }
+}
 template <int L>
 ELBO_INLINE void store_pairs(const PackOf<L>& first, const PackOf<L>& second, double* out) {
-  typename PackOf<L>::Lanes low, high;
-  if constexpr (L == 4) {
-    low = __builtin_shufflevector(first.v, second.v, 0, 4, 1, 5);
-    high = __builtin_shufflevector(first.v, second.v, 2, 6, 3, 7);
-  } else {
-    low = __builtin_shufflevector(first.v, second.v, 0, 8, 1, 9, 2, 10, 3, 11);
-    high = __builtin_shufflevector(first.v, second.v, 4, 12, 5, 13, 6, 14, 7, 15);
-  }
-  std::memcpy(out, &low, sizeof low);
-  std::memcpy(out + L, &high, sizeof high);
+  typename PackOf<L>::Lanes lanes[2];
+  interleave<L>(first.v, second.v, &lanes[0], &lanes[1]);
+  std::memcpy(out, lanes, sizeof lanes);
 }
 
 struct Uniforms : TileOf<Uniforms> {
@@ -192,8 +234,13 @@ struct CoarseUniforms : TileOf<CoarseUniforms> {
   static constexpr int kEach = 4;
   template <int L>
   ELBO_INLINE static void store(const Words<L>& w, double* out) {
-    for (int lane = 0; lane < L; ++lane)
-      for (size_t k = 0; k < 4; ++k) *out++ = (static_cast<double>(w[k][lane]) + 0.5) * 0x1p-32;
+    const auto coarse = [&](size_t k) { return ((to_double<L>(w[k]) + 0.5) * 0x1p-32).v; };
+    typename PackOf<L>::Lanes even[2], odd[2], lanes[4];  // of the words 0 and 1, 2 and 3
+    interleave<L>(coarse(0), coarse(1), &even[0], &even[1]);
+    interleave<L>(coarse(2), coarse(3), &odd[0], &odd[1]);
+    interleave_pairs<L>(even[0], odd[0], &lanes[0], &lanes[1]);
+    interleave_pairs<L>(even[1], odd[1], &lanes[2], &lanes[3]);
+    std::memcpy(out, lanes, sizeof lanes);
   }
 };
 /// Two uniform packs from the first four counters.
@@ -207,35 +254,36 @@ struct UniformPacks {
   }
 };
 
-template <class Tile, class T>
-void make_plain(const Counter* counters, uint64_t key, T* out) {
+template <class Tile, class Counters, class T>
+void make_plain(const Counters& counters, uint64_t key, T* out) {
   Tile::template make<Plain>(counters, key, out);
 }
 #if defined(ELBO_HAS_AVX2_LOOPS)
-template <class Tile, class T>
-ELBO_AVX2 void make_avx2(const Counter* counters, uint64_t key, T* out) {
+template <class Tile, class Counters, class T>
+ELBO_AVX2 void make_avx2(const Counters& counters, uint64_t key, T* out) {
   Tile::template make<Avx2>(counters, key, out);
 }
-template <class Tile, class T>
-ELBO_AVX512 void make_avx512(const Counter* counters, uint64_t key, T* out) {
+template <class Tile, class Counters, class T>
+ELBO_AVX512 void make_avx512(const Counters& counters, uint64_t key, T* out) {
   Tile::template make<Avx512>(counters, key, out);
 }
 #endif
 
-template <class Tile, class T>
-using Make = void (*)(const Counter* counters, uint64_t key, T* out);
-template <class Tile, class T>
-Make<Tile, T> make_for_machine() {
+template <class Tile, class Counters, class T>
+using Make = void (*)(const Counters& counters, uint64_t key, T* out);
+template <class Tile, class Counters, class T>
+Make<Tile, Counters, T> make_for_machine() {
 #if defined(ELBO_HAS_AVX2_LOOPS)
   if constexpr (std::is_same_v<T, double>)
-    if (math::has_avx512()) return make_avx512<Tile, T>;
-  if (math::has_avx2()) return make_avx2<Tile, T>;
+    if (math::has_avx512()) return make_avx512<Tile, Counters, T>;
+  if (math::has_avx2()) return make_avx2<Tile, Counters, T>;
 #endif
-  return make_plain<Tile, T>;
+  return make_plain<Tile, Counters, T>;
 }
-template <class Tile, class T>
-void make(const Counter* counters, uint64_t key, T* out) {
-  static const auto run = make_for_machine<Tile, T>();
+/// `counters` is an array of them, or a Run.
+template <class Tile, class Counters, class T>
+void make(const Counters& counters, uint64_t key, T* out) {
+  static const auto run = make_for_machine<Tile, Counters, T>();
   run(counters, key, out);
 }
 
@@ -308,27 +356,36 @@ void Noise::for_each_block(const Layout& layout, const Sink& sink) const {
     int64_t first = group * event + block * kEach, count = 0;
     Counter of_group = counter(layout, group, 0);
     alignas(64) double numbers[blocks::kSize + kMade];
-    for (int64_t i = begin; i < end; i += kTile) {
-      std::array<Counter, kTile> counters{};
-      std::array<int64_t, kTile> room{};
-      int64_t total = 0;
-      for (size_t b = 0; b < static_cast<size_t>(std::min(kTile, end - i)); ++b) {
+    /// The next blocks, of more events than one; how many numbers they have.
+    const auto make_across = [&](int64_t these, double* made) {
+      Counter counters[kTile] = {};
+      int64_t room[kTile] = {}, total = 0;
+      for (int64_t b = 0; b < these; ++b) {
+        if (block == blocks) {
+          block = 0;
+          of_group = counter(layout, ++group, 0);
+        }
         counters[b] = of_group;
         counters[b][0] = static_cast<uint32_t>(block);
         room[b] = std::min(kEach, event - block * kEach);
         total += room[b];
-        if (++block == blocks && i + static_cast<int64_t>(b) + 1 < end) {
-          block = 0;
-          of_group = counter(layout, ++group, 0);
-        }
+        ++block;
       }
-      double* made = numbers + count;
-      make<Tile>(counters.data(), key_, made);
-      if (total < kMade) {  // close the gaps behind events that do not fill their last block
-        int64_t kept = 0;
-        for (size_t b = 0; b < kTile; ++b)
-          for (int64_t k = 0; k < room[b]; ++k)
-            made[kept++] = made[static_cast<int64_t>(b) * kEach + k];
+      make<Tile>(static_cast<const Counter*>(counters), key_, made);
+      if (total == kMade) return total;
+      int64_t kept = 0;  // close the gaps behind events that do not fill their last block
+      for (int64_t b = 0; b < these; ++b)
+        for (int64_t k = 0; k < room[b]; ++k) made[kept++] = made[b * kEach + k];
+      return total;
+    };
+    for (int64_t i = begin; i < end; i += kTile) {
+      int64_t total = kMade;
+      if (i + kTile <= end && (block + kTile) * kEach <= event) {
+        of_group[0] = static_cast<uint32_t>(block);
+        make<Tile>(Run{of_group}, key_, numbers + count);
+        block += kTile;
+      } else {
+        total = make_across(std::min(kTile, end - i), numbers + count);
       }
       count += total;
       if (count < blocks::kSize && i + kTile < end) continue;
@@ -442,7 +499,8 @@ void Noise::Stream<double>::refill() {
 
 template <>
 void Noise::Stream<Pack>::refill() {
-  make<UniformPacks>(counters_.data(), mix(key_ + ++attempt_), uniforms_.data());
+  make<UniformPacks>(static_cast<const Counter*>(counters_.data()), mix(key_ + ++attempt_),
+                     uniforms_.data());
   used_ = 0;
 }
 
@@ -526,9 +584,20 @@ at::Tensor Noise::normal(at::IntArrayRef shape, const at::TensorOptions& options
 }
 
 at::Tensor Noise::bernoulli(const at::Tensor& probs) const {
-  // 32 bits decide: the probability is off by at most 2^-33.
-  const auto u = fill<CoarseUniforms>(probs.sizes(), probs.options());
-  return (u < probs).to(probs.scalar_type());
+  const auto given = probs.detach().to(at::kCPU).contiguous();
+  const auto out = at::empty(given.sizes(), given.options());
+  run([given, out](const Noise& noise) {
+    AT_DISPATCH_FLOATING_TYPES(out.scalar_type(), "Noise::bernoulli", [&] {
+      const scalar_t* p = given.data_ptr<scalar_t>();
+      scalar_t* draws = out.data_ptr<scalar_t>();
+      // 32 bits decide: the probability is off by at most 2^-33.
+      noise.for_each_block<CoarseUniforms>(
+          noise.layout_of(out), [&](int64_t first, int64_t count, const double* numbers) {
+            blocks::are_below(numbers, p + first, draws + first, count);
+          });
+    });
+  });
+  return out.to(probs.device());
 }
 
 }  // namespace elbo

@@ -107,6 +107,27 @@ TEST(Noise, BernoulliIsSureAtTheEnds) {
   EXPECT_TRUE(Noise(5).bernoulli(probs.to(at::kFloat)).equal(probs.to(at::kFloat)));
 }
 
+/// Events of 45 numbers have eight blocks of four in a row, and leave a gap in the last.
+TEST(Noise, BernoulliComparesWordsOfPhilox) {
+  const auto rows = at::tensor({5, 0, 1234567}, at::kLong);
+  const Noise noise = Noise(0).step(3).rows(rows);
+  const auto probs = Noise(9).uniform({3, 45}, kDouble);
+  auto expected = at::empty({3, 45}, kDouble);
+  const uint64_t key = noise.key();
+  for (int64_t r = 0; r < 3; ++r)
+    for (int64_t i = 0; i < 45; ++i) {
+      const auto row = static_cast<uint32_t>(rows[r].item<int64_t>());
+      const auto words = r123::Philox4x32_R<10>()(
+          {{static_cast<uint32_t>(i / 4), row, 3, 0}},
+          {{static_cast<uint32_t>(key), static_cast<uint32_t>(key >> 32)}});
+      const double u = (words[static_cast<size_t>(i % 4)] + 0.5) * 0x1p-32;
+      expected[r][i] = u < probs[r][i].item<double>() ? 1 : 0;
+    }
+  EXPECT_TRUE(noise.bernoulli(probs).equal(expected));
+  EXPECT_TRUE(noise.bernoulli(probs.t().contiguous().t()).equal(expected));
+  EXPECT_TRUE(noise.bernoulli(probs.to(kFloat)).equal(expected.to(kFloat)));
+}
+
 TEST(Noise, GeneratorIsPhilox4x32With10Rounds) {
   // Known answers of Random123 (kat_vectors).
   using Philox = r123::Philox4x32_R<10>;
