@@ -109,8 +109,7 @@ class Training {
         at::ArrayRef<int64_t>(order_.data() + next_, static_cast<size_t>(batch_rows_)), at::kLong);
     next_ += batch_rows_;
     const Noise noise(1, ++steps_);
-    batch_ = source_.gather(rows, noise, batch_);
-    return learner_->step(batch_, noise).elbo;
+    return learner_->step(source_.gather(rows, noise), noise).elbo;
   }
 
  private:
@@ -130,7 +129,6 @@ class Training {
   int64_t batch_rows_;
   Vae vae_;
   data::BatchSource source_;
-  Batch batch_;
   std::unique_ptr<Aevb> learner_;
   std::vector<int64_t> order_;
   int64_t next_ = 0;

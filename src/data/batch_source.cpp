@@ -61,22 +61,11 @@ void gather_rows(const at::Tensor& x, const at::Tensor& rows, double scale, bool
   });
 }
 
-/// [rows, columns] in the memory of `given_up`, where that is large enough, or in new.
-at::Tensor room_for(int64_t rows, int64_t columns, const at::TensorOptions& options,
-                    const at::Tensor& given_up) {
-  const auto bytes = static_cast<size_t>(rows * columns) * options.dtype().itemsize();
-  const bool is_enough = given_up.defined() && given_up.dtype() == options.dtype() &&
-                         given_up.is_cpu() && given_up.storage_offset() == 0 &&
-                         given_up.storage().nbytes() >= bytes;
-  if (!is_enough) return at::empty({rows, columns}, options);
-  return at::empty({0}, options).set_(given_up.storage(), 0, {rows, columns}, {columns, 1});
-}
-
 /// In one pass; undefined where it has no case for the tensors.
 at::Tensor gathered(const at::Tensor& x, const at::Tensor& rows, double scale, bool threshold,
-                    at::ScalarType dtype, const at::Tensor& given_up) {
+                    at::ScalarType dtype) {
   if (!x.is_cpu() || !x.is_contiguous() || !rows.is_contiguous()) return {};
-  const auto out = room_for(rows.numel(), x.size(1), x.options().dtype(dtype), given_up);
+  const auto out = at::empty({rows.numel(), x.size(1)}, x.options().dtype(dtype));
   const auto with = [&](auto to) {
     using To = decltype(to);
     if (x.scalar_type() == at::kByte)
@@ -122,13 +111,13 @@ BatchSource BatchSource::with_labels(const at::Tensor& labels, int64_t per_batch
   return out;
 }
 
-Batch BatchSource::gather(const at::Tensor& rows, const Noise& noise, const Batch& given_up) const {
-  if (!labels_.defined()) return gather_all(rows, noise, given_up);
+Batch BatchSource::gather(const at::Tensor& rows, const Noise& noise) const {
+  if (!labels_.defined()) return gather_all(rows, noise);
   check_rows(rows, stream_.size(0));
   const auto shuffled = noise.site("labelled").uniform(labelled_.sizes(), at::kDouble).argsort();
   const auto chosen = shuffled.narrow(0, 0, labelled_per_batch_);
   const auto all = at::cat({stream_.index_select(0, rows), labelled_.index_select(0, chosen)});
-  Batch batch = gather_all(all, noise, given_up);
+  Batch batch = gather_all(all, noise);
   batch.columns["y"] = labels_.index_select(0, all);
   // Rows of the data that one of the batch stands for, of the M/N that it would by itself.
   const auto weight = [&](const at::Tensor& part, int64_t count) {
@@ -141,13 +130,10 @@ Batch BatchSource::gather(const at::Tensor& rows, const Noise& noise, const Batc
   return batch;
 }
 
-Batch BatchSource::gather_all(const at::Tensor& rows, const Noise& noise,
-                              const Batch& given_up) const {
+Batch BatchSource::gather_all(const at::Tensor& rows, const Noise& noise) const {
   const bool threshold = binarize_ == Binarize::kThreshold;
   check_rows(rows, x_.size(0));
-  const bool is_last = binarize_ != Binarize::kSample;  // which makes another tensor
-  auto x = gathered(x_, rows, scale_, threshold, dtype_,
-                    is_last && given_up.has("x") ? given_up["x"] : at::Tensor());
+  auto x = gathered(x_, rows, scale_, threshold, dtype_);
   if (!x.defined()) {
     x = to_float(x_.index_select(0, rows), scale_, dtype_);
     if (threshold) x = x.gt(0.5).to(dtype_);

@@ -16,18 +16,6 @@ void for_each_tensor(B& batch, const Visit& visit) {
   visit("(lengths)", batch.lengths);
 }
 
-std::vector<at::Tensor> tensors_of(const Batch& batch) {
-  std::vector<at::Tensor> out;
-  for_each_tensor(batch, [&](const std::string&, const at::Tensor& x) { out.push_back(x); });
-  return out;
-}
-
-/// Of contiguous tensors of one shape: whether they are the same numbers.
-bool is_same_memory(const at::Tensor& a, const at::Tensor& b) {
-  return a.defined() && b.defined() && a.data_ptr() == b.data_ptr() && a.is_contiguous() &&
-         b.is_contiguous();
-}
-
 bool are_equal(const std::vector<at::Tensor>& a, const std::vector<at::Tensor>& b) {
   if (a.size() != b.size()) return false;
   for (size_t i = 0; i < a.size(); ++i) {
@@ -53,33 +41,24 @@ PlannedStep::Signature PlannedStep::signature_of(const Batch& batch, const Noise
 }
 
 void PlannedStep::record(const Batch& batch, const Noise& noise, const Body& body) {
-  const auto before = tensors_of(previous_);
   inputs_ = batch;
-  borrowed_.clear();
-  for_each_tensor(inputs_, [&](const std::string&, at::Tensor& x) {
-    const size_t i = borrowed_.size();
-    borrowed_.push_back(i < before.size() && is_same_memory(x, before[i]));
-    if (x.defined() && !borrowed_[i]) x = x.clone(at::MemoryFormat::Contiguous);
+  for_each_tensor(inputs_, [](const std::string&, at::Tensor& x) {
+    if (x.defined()) x = x.clone(at::MemoryFormat::Contiguous);
   });
-  previous_ = {};
   plan_ = Plan::record(noise, [&] { results_ = body(inputs_, noise); });
   replayed_ = 0;
   refusal_ = plan_->refusal();
   if (!refusal_.empty()) plan_.reset();
 }
 
-bool PlannedStep::load(const Batch& batch) {
-  const auto given = tensors_of(batch);
-  size_t i = 0;
-  bool all = true;
+void PlannedStep::load(const Batch& batch) {
+  std::vector<at::Tensor> given;
+  for_each_tensor(batch, [&](const std::string&, const at::Tensor& x) { given.push_back(x); });
+  auto next = given.begin();
   for_each_tensor(inputs_, [&](const std::string&, at::Tensor& x) {
-    if (borrowed_[i])
-      all = all && is_same_memory(x, given[i]);
-    else if (x.defined())
-      x.copy_(given[i]);
-    ++i;
+    if (x.defined()) x.copy_(*next);
+    ++next;
   });
-  return all;
 }
 
 void PlannedStep::check(const Batch& batch, const Noise& noise, const Body& body) {
@@ -98,19 +77,15 @@ const std::vector<at::Tensor>& PlannedStep::operator()(const Batch& batch, const
   if (!can_be_planned) return results_ = body(batch, noise);
   auto signature = signature_of(batch, noise);
   if (plan_ && signature == planned_for_) {
-    if (load(batch)) {
-      plan_->replay(noise.step());
-      if (replayed_++ % kCheckEvery == 0) check(batch, noise, body);
-    } else {
-      record(batch, noise, body);
-    }
+    load(batch);
+    plan_->replay(noise.step());
+    if (replayed_++ % kCheckEvery == 0) check(batch, noise, body);
     return results_;
   }
   if (signature == last_) {
     planned_for_ = signature;
     record(batch, noise, body);
   } else {
-    previous_ = batch;
     results_ = body(batch, noise);
   }
   last_ = std::move(signature);

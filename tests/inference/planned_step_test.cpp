@@ -78,29 +78,6 @@ TEST(PlannedStep, ReplaysFromTheThirdStepOn) {
   EXPECT_EQ(runs, 3);  // as it comes, recorded, and beside the first replay
 }
 
-/// A tensor that lies where it lay is read there; when another comes in its place it is neither
-/// read nor written any more.
-TEST(PlannedStep, LeavesMemoryThatItReadInPlaceAsItWas) {
-  PlannedStep planned(at::zeros({1}, at::kDouble));
-  int runs = 0;
-  const PlannedStep::Body body = [&](const Batch& b, const Noise&) {
-    ++runs;
-    return std::vector<at::Tensor>{b["x"].sum()};
-  };
-  const auto in_place = at::zeros({3}, at::kDouble);
-  uint64_t step = 0;
-  const auto sum_of = [&](const at::Tensor& x) {
-    return planned(batch_of(x, 3), Noise(1, step++), body)[0].item<double>();
-  };
-  for (int i = 0; i < 6; ++i) EXPECT_EQ(sum_of(in_place.fill_(i)), 3.0 * i);
-  EXPECT_EQ(runs, 3);
-  for (int i = 0; i < 6; ++i) EXPECT_EQ(sum_of(at::full({3}, 10.0 + i, at::kDouble)), 30.0 + 3 * i);
-  EXPECT_TRUE(planned.replays());
-  EXPECT_EQ(runs, 5);  // a new plan, and beside its first replay
-  EXPECT_TRUE(in_place.equal(at::full({3}, 5.0, at::kDouble)));
-  EXPECT_EQ(sum_of(in_place), 15.0);
-}
-
 TEST(PlannedStep, NoticesMemoryThatIsReadByHand) {
   OneColumn step;
   const PlannedStep::Body body = [](const Batch& b, const Noise&) {

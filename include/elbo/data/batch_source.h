@@ -34,16 +34,12 @@ class BatchSource {
   [[nodiscard]] int64_t dim() const { return x_.size(1); }
   /// **RNG** Binarize::kSample draws from site "binarize" of `noise`, a row at a time; which rows
   /// with labels join, from site "labelled".
-  /// An earlier batch may be given up: the memory of its "x" is written again where it is large
-  /// enough, so that batches lie in one place (`PlannedStep` has nothing to copy then).
-  [[nodiscard]] Batch gather(const at::Tensor& rows, const Noise& noise,
-                             const Batch& given_up = {}) const;
+  [[nodiscard]] Batch gather(const at::Tensor& rows, const Noise& noise) const;
   /// Rows first .. first + count - 1.
   [[nodiscard]] Batch range(int64_t first, int64_t count, const Noise& noise) const;
 
  private:
-  [[nodiscard]] Batch gather_all(const at::Tensor& rows, const Noise& noise,
-                                 const Batch& given_up) const;
+  [[nodiscard]] Batch gather_all(const at::Tensor& rows, const Noise& noise) const;
 
   at::Tensor x_, mask_;
   at::Tensor labels_, stream_, labelled_;  // int64 [N]; and rows of either kind
