@@ -64,7 +64,6 @@ void noise_normal(State& state) {
 }
 BENCHMARK(noise_normal)->Unit(benchmark::kMicrosecond);
 
-/// Into the memory of the batch before, as training does.
 void gather(State& state, data::Binarize binarize, bool fused) {
   const auto bytes = (Noise(1).uniform({10000, kData}, at::kFloat) * 256).to(at::kByte);
   const data::BatchSource source({.x = bytes}, 1.0 / 255, binarize, at::kFloat);
@@ -72,7 +71,7 @@ void gather(State& state, data::Binarize binarize, bool fused) {
   Batch batch;
   for (auto _ : state) {
     if (fused)
-      batch = source.gather(rows, Noise(1), batch);
+      batch = source.gather(rows, Noise(1));
     else
       batch.columns["x"] = data::to_float(bytes.index_select(0, rows), 1.0 / 255, at::kFloat);
     benchmark::DoNotOptimize(batch["x"].data_ptr());
