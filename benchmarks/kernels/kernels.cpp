@@ -68,13 +68,10 @@ void gather(State& state, data::Binarize binarize, bool fused) {
   const auto bytes = (Noise(1).uniform({10000, kData}, at::kFloat) * 256).to(at::kByte);
   const data::BatchSource source({.x = bytes}, 1.0 / 255, binarize, at::kFloat);
   const auto rows = at::randperm(10000).narrow(0, 0, kRows).contiguous();
-  Batch batch;
   for (auto _ : state) {
-    if (fused)
-      batch = source.gather(rows, Noise(1));
-    else
-      batch.columns["x"] = data::to_float(bytes.index_select(0, rows), 1.0 / 255, at::kFloat);
-    benchmark::DoNotOptimize(batch["x"].data_ptr());
+    const auto x = fused ? source.gather(rows, Noise(1))["x"]
+                         : data::to_float(bytes.index_select(0, rows), 1.0 / 255, at::kFloat);
+    benchmark::DoNotOptimize(x.data_ptr());
   }
 }
 BENCHMARK_CAPTURE(gather, fused, data::Binarize::kNone, true)->Unit(benchmark::kMicrosecond);

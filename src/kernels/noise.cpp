@@ -238,7 +238,7 @@ void Noise::for_each_block(const Layout& layout, const Sink& sink) const {
     int64_t first = group * event + block * kEach, count = 0;
     Counter of_group = counter(layout, group, 0);
     alignas(64) double numbers[blocks::kSize + kMade];
-    /// The next blocks, of more events than one; how many numbers they have.
+    // The next blocks, of more events than one; gives how many numbers they have.
     const auto make_across = [&](int64_t these, double* made) {
       Counter counters[kTile] = {};
       int64_t room[kTile] = {}, total = 0;

@@ -22,19 +22,14 @@ namespace {
 constexpr int64_t kBlock = 2048;
 constexpr int64_t kGrain = 8 * kBlock;
 
-/// What a pass saw, as Optimizer::Seen.
-template <class T>
-struct Sums {
-  T parameters = 0, gradients = 0;
-};
-
 /// w[i] += rule(g, first[i], second[i]) with g = scale gradient[i] - precision w[i], and the sums
 /// of squares, of the old w. A rule of one state, or none, does not touch the others. A gradient
 /// that is not finite counts as 0. One pass: looking through the gradients first would wait for
 /// memory twice.
 template <class T, class Rule>
-ELBO_INLINE Sums<T> move(T* __restrict w, const T* __restrict gradient, T* __restrict first,
-                         T* __restrict second, int64_t n, T scale, T precision, const Rule rule) {
+ELBO_INLINE Optimizer::Seen move(T* __restrict w, const T* __restrict gradient, T* __restrict first,
+                                 T* __restrict second, int64_t n, T scale, T precision,
+                                 const Rule rule) {
   constexpr T kLargest = std::numeric_limits<T>::max();
   T parameters = 0, gradients = 0;
 #pragma omp simd reduction(+ : parameters, gradients)
@@ -50,7 +45,8 @@ ELBO_INLINE Sums<T> move(T* __restrict w, const T* __restrict gradient, T* __res
     else
       w[i] += rule(g, first[i], second[i]);
   }
-  return {parameters, gradients};
+  return {.parameter_squares = static_cast<double>(parameters),
+          .gradient_squares = static_cast<double>(gradients)};
 }
 
 /// What moves, and by what.
@@ -69,10 +65,8 @@ template <class T, class Rule>
 struct Block {
   static void run(const Operands<T>& o, int64_t begin, int64_t n, const Rule& rule,
                   Optimizer::Seen* seen) {
-    const Sums<T> squares = move(o.w + begin, o.gradient + begin, o.first + begin, o.second + begin,
-                                 n, o.scale, o.precision, rule);
-    seen->parameter_squares = static_cast<double>(squares.parameters);
-    seen->gradient_squares = static_cast<double>(squares.gradients);
+    *seen = move(o.w + begin, o.gradient + begin, o.first + begin, o.second + begin, n, o.scale,
+                 o.precision, rule);
     if constexpr (std::is_same_v<T, float>)
       if (o.rounded != nullptr) o.round(o.w + begin, o.rounded + begin, n);
   }
