@@ -60,11 +60,11 @@ Estimate shown(const char* name, int64_t latent, const LogEvidence& found,
 }
 
 void expect_near(const char* name, int64_t latent, const LogEvidence& found,
-                 const at::Tensor& truth, double least_bias = kLeastBias) {
+                 const at::Tensor& truth) {
   const Estimate error = shown(name, latent, found, truth);
   EXPECT_LE(error.z(0), kZStar) << name;
-  EXPECT_LE(10.9 * error.standard_error, least_bias) << name;
-  EXPECT_GT(error.z(least_bias), kZStar) << name << ": planted";
+  EXPECT_LE(10.9 * error.standard_error, kLeastBias) << name;
+  EXPECT_GT(error.z(kLeastBias), kZStar) << name << ": planted";
   const auto z = (found.rows - truth).abs() / found.standard_error;
   EXPECT_LE(number(z.max()), kZStar) << name << ", row by row";
 }
@@ -92,12 +92,12 @@ TEST_P(Ppca, AnnealingFindsTheEvidence) {
 
 TEST_P(Ppca, AppendixDFindsTheEvidence) {
   const Problem p(GetParam());
+  // A kernel fit has more bumps than the posterior: with 5 latents it wants more draws to see as
+  // much.
   const auto found = posterior_evidence(p.vae.model(), p.vae.guide(), p.batch, Noise(3),
-                                        {.chains = 8, .draws = 1000});
+                                        {.chains = 8, .draws = GetParam() == 2 ? 1000 : 1500});
   expect_near("appendix D, Gaussian", GetParam(), found.gaussian, p.truth);
-  // A kernel fit has more bumps than the posterior: heavier ratios.
-  expect_near("appendix D, kernel", GetParam(), found.kernel, p.truth,
-              GetParam() == 2 ? kLeastBias : 0.1);
+  expect_near("appendix D, kernel", GetParam(), found.kernel, p.truth);
   EXPECT_FALSE(found.high_dimensional());
 }
 
