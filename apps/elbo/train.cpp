@@ -48,10 +48,13 @@ Settings resumed_settings(const LoadedRun& run, const Values& flags) {
 void finish(const LoadedRun& run, const data::DataSet& set, const Trainer& trainer, Outcome outcome,
             bool json) {
   save_weights(run.directory, *run.model);
-  write_report(run, set);
+  const auto path = run.directory.path().string();
+  if (run.settings.word("device") == "cpu")
+    write_report(run, set);
+  else
+    write_report(open_run(path), set);
   const auto metrics = run.directory.read_metrics();
   const auto last = metrics.empty() ? nlohmann::json::object() : metrics.back();
-  const auto path = run.directory.path().string();
   if (json) {
     fmt::print("{}\n", last.dump());
     return;
@@ -109,21 +112,22 @@ void train(const Arguments& a) {
   auto set = data::load(
       spec, {.test_file = s.word("test"), .seed = static_cast<uint64_t>(s.integer("data-seed"))});
   keep_train_rows(set, s);
-  const auto options = tensor_options(s);
+  const auto options = tensor_options(s).device(at::Device(s.word("device")));
   if (!run) {
     auto model = make_model(model_config(s, set), options);
     check_data(set, *model);
     auto directory = io::RunDirectory::create(a.out);
     run = std::make_unique<LoadedRun>(LoadedRun{std::move(directory), describe(s, set, spec), s,
                                                 std::move(model), set.event_shape});
+  } else if (!options.device().is_cpu()) {  // a run is opened on the CPU
+    run->model = make_model(run->description.at("model"), options);
   }
   const auto lock = run->directory.lock();
   DiscardUnlessKept discard{run->directory};
   check_data(set, *run->model);
 
   const auto binarize = data::parse_binarize(s.word("binarize"));
-  const auto type = options.dtype().toScalarType();
-  const auto source = labelled_source({set.train, set.scale, binarize, type}, set, s);
+  const auto source = labelled_source({set.train, set.scale, binarize, options}, set, s);
   const auto seed = static_cast<uint64_t>(s.integer("seed"));
   load_features(*run, a.resume);
   if (s.word("lr") == "auto") {
@@ -166,7 +170,7 @@ void train(const Arguments& a) {
   trainer.on_epoch = [&](const Progress&) {
     auto out = trainee.diagnostics ? trainee.diagnostics() : nlohmann::json::object();
     if (set.test.rows() == 0 || !learns_guide(s)) return out;
-    const data::BatchSource test(set.test, set.scale, binarize, type);
+    const data::BatchSource test(set.test, set.scale, binarize, options);
     EvaluateOptions evaluation;
     evaluation.seed = seed;
     const auto e = evaluate_elbo(*run->model, test, evaluation);

@@ -109,7 +109,8 @@ class Training {
         at::ArrayRef<int64_t>(order_.data() + next_, static_cast<size_t>(batch_rows_)), at::kLong);
     next_ += batch_rows_;
     const Noise noise(1, ++steps_);
-    return learner_->step(source_.gather(rows, noise), noise).elbo;
+    batch_ = source_.gather(rows, noise, batch_);
+    return learner_->step(batch_, noise).elbo;
   }
 
  private:
@@ -129,6 +130,7 @@ class Training {
   int64_t batch_rows_;
   Vae vae_;
   data::BatchSource source_;
+  Batch batch_;
   std::unique_ptr<Aevb> learner_;
   std::vector<int64_t> order_;
   int64_t next_ = 0;

@@ -61,11 +61,22 @@ void gather_rows(const at::Tensor& x, const at::Tensor& rows, double scale, bool
   });
 }
 
+/// [rows, columns] in the memory of `given_up`, where that is large enough, or in new.
+at::Tensor room_for(int64_t rows, int64_t columns, const at::TensorOptions& options,
+                    const at::Tensor& given_up) {
+  const auto bytes = static_cast<size_t>(rows * columns) * options.dtype().itemsize();
+  const bool is_enough = given_up.defined() && given_up.dtype() == options.dtype() &&
+                         given_up.is_cpu() && given_up.storage_offset() == 0 &&
+                         given_up.storage().nbytes() >= bytes;
+  if (!is_enough) return at::empty({rows, columns}, options);
+  return at::empty({0}, options).set_(given_up.storage(), 0, {rows, columns}, {columns, 1});
+}
+
 /// In one pass; undefined where it has no case for the tensors.
 at::Tensor gathered(const at::Tensor& x, const at::Tensor& rows, double scale, bool threshold,
-                    at::ScalarType dtype) {
+                    at::ScalarType dtype, const at::Tensor& given_up) {
   if (!x.is_cpu() || !x.is_contiguous() || !rows.is_contiguous()) return {};
-  const auto out = at::empty({rows.numel(), x.size(1)}, x.options().dtype(dtype));
+  const auto out = room_for(rows.numel(), x.size(1), x.options().dtype(dtype), given_up);
   const auto with = [&](auto to) {
     using To = decltype(to);
     if (x.scalar_type() == at::kByte)
@@ -90,12 +101,13 @@ Binarize parse_binarize(const std::string& name) {
   throw ConfigError("binarize = '" + name + "'; expected none, threshold or sample");
 }
 
-BatchSource::BatchSource(const Part& part, double scale, Binarize binarize, at::ScalarType dtype)
-    : x_(part.x.flatten(1)),
-      mask_(part.mask.defined() ? part.mask.flatten(1) : at::Tensor()),
+BatchSource::BatchSource(const Part& part, double scale, Binarize binarize,
+                         const at::TensorOptions& options)
+    : x_(part.x.flatten(1).to(options.device())),
+      mask_(part.mask.defined() ? part.mask.flatten(1).to(options.device()) : at::Tensor()),
       scale_(scale),
       binarize_(binarize),
-      dtype_(dtype) {}
+      dtype_(options.dtype().toScalarType()) {}
 
 BatchSource BatchSource::with_labels(const at::Tensor& labels, int64_t per_batch) const {
   BatchSource out = *this;
@@ -111,14 +123,14 @@ BatchSource BatchSource::with_labels(const at::Tensor& labels, int64_t per_batch
   return out;
 }
 
-Batch BatchSource::gather(const at::Tensor& rows, const Noise& noise) const {
-  if (!labels_.defined()) return gather_all(rows, noise);
+Batch BatchSource::gather(const at::Tensor& rows, const Noise& noise, const Batch& given_up) const {
+  if (!labels_.defined()) return gather_all(rows, noise, given_up);
   check_rows(rows, stream_.size(0));
   const auto shuffled = noise.site("labelled").uniform(labelled_.sizes(), at::kDouble).argsort();
   const auto chosen = shuffled.narrow(0, 0, labelled_per_batch_);
   const auto all = at::cat({stream_.index_select(0, rows), labelled_.index_select(0, chosen)});
-  Batch batch = gather_all(all, noise);
-  batch.columns["y"] = labels_.index_select(0, all);
+  Batch batch = gather_all(all, noise, given_up);
+  batch.columns["y"] = labels_.index_select(0, all).to(batch.options().device());
   // Rows of the data that one of the batch stands for, of the M/N that it would by itself.
   const auto weight = [&](const at::Tensor& part, int64_t count) {
     return at::full({count},
@@ -130,17 +142,25 @@ Batch BatchSource::gather(const at::Tensor& rows, const Noise& noise) const {
   return batch;
 }
 
-Batch BatchSource::gather_all(const at::Tensor& rows, const Noise& noise) const {
+Batch BatchSource::gather_all(const at::Tensor& rows, const Noise& noise,
+                              const Batch& given_up) const {
   const bool threshold = binarize_ == Binarize::kThreshold;
   check_rows(rows, x_.size(0));
-  auto x = gathered(x_, rows, scale_, threshold, dtype_);
+  auto x = gathered(x_, rows, scale_, threshold, dtype_,
+                    given_up.has("x") ? given_up["x"] : at::Tensor());
   if (!x.defined()) {
-    x = to_float(x_.index_select(0, rows), scale_, dtype_);
+    x = to_float(x_.index_select(0, rows.to(x_.device())), scale_, dtype_);
     if (threshold) x = x.gt(0.5).to(dtype_);
   }
-  if (binarize_ == Binarize::kSample) x = noise.site("binarize").rows(rows).bernoulli(x);
+  if (binarize_ == Binarize::kSample) {
+    const auto draws = noise.site("binarize").rows(rows);
+    if (x.is_cpu())
+      draws.bernoulli_in_place(x);
+    else
+      x = draws.bernoulli(x);
+  }
   Batch batch{.columns = {{"x", std::move(x)}}, .rows = rows, .total = x_.size(0)};
-  if (mask_.defined()) batch.mask = mask_.index_select(0, rows);
+  if (mask_.defined()) batch.mask = mask_.index_select(0, rows.to(mask_.device()));
   return batch;
 }
 

@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
+#include <algorithm>
+
 namespace elbo {
 namespace {
 
@@ -16,13 +18,28 @@ void for_each_tensor(B& batch, const Visit& visit) {
   visit("(lengths)", batch.lengths);
 }
 
-bool are_equal(const std::vector<at::Tensor>& a, const std::vector<at::Tensor>& b) {
-  if (a.size() != b.size()) return false;
-  for (size_t i = 0; i < a.size(); ++i) {
-    if (a[i].defined() != b[i].defined()) return false;
-    if (a[i].defined() && !at::equal(a[i], b[i])) return false;
-  }
-  return true;
+std::vector<at::Tensor> tensors_of(const Batch& batch) {
+  std::vector<at::Tensor> out;
+  for_each_tensor(batch, [&](const std::string&, const at::Tensor& x) { out.push_back(x); });
+  return out;
+}
+
+/// Of contiguous tensors of one shape: whether they are the same numbers.
+bool is_same_memory(const at::Tensor& a, const at::Tensor& b) {
+  return a.defined() && b.defined() && a.data_ptr() == b.data_ptr() && a.is_contiguous() &&
+         b.is_contiguous();
+}
+
+/// To the bit on the CPU. On a GPU sums may be taken in another order each time.
+bool is_same(const at::Tensor& a, const at::Tensor& b) {
+  if (!a.defined() || !b.defined()) return a.defined() == b.defined();
+  if (a.is_cpu()) return at::equal(a, b);
+  constexpr double kOfLargest = 1e-4;
+  return a.sizes() == b.sizes() && ((a - b).abs().max() <= kOfLargest * b.abs().max()).item<bool>();
+}
+
+bool are_same(const std::vector<at::Tensor>& a, const std::vector<at::Tensor>& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), is_same);
 }
 
 }  // namespace
@@ -41,30 +58,46 @@ PlannedStep::Signature PlannedStep::signature_of(const Batch& batch, const Noise
 }
 
 void PlannedStep::record(const Batch& batch, const Noise& noise, const Body& body) {
+  const auto before = tensors_of(previous_);
   inputs_ = batch;
-  for_each_tensor(inputs_, [](const std::string&, at::Tensor& x) {
-    if (x.defined()) x = x.clone(at::MemoryFormat::Contiguous);
+  borrowed_.clear();
+  for_each_tensor(inputs_, [&](const std::string&, at::Tensor& x) {
+    const size_t i = borrowed_.size();
+    borrowed_.push_back(i < before.size() && is_same_memory(x, before[i]));
+    if (x.defined() && !borrowed_[i]) x = x.clone(at::MemoryFormat::Contiguous);
   });
-  plan_ = Plan::record(noise, [&] { results_ = body(inputs_, noise); });
+  previous_ = {};
+  const at::Device device = inputs_.columns.begin()->second.device();
+  plan_ = Plan::record(
+      noise, [&] { results_ = body(inputs_, noise); }, device);
   replayed_ = 0;
   refusal_ = plan_->refusal();
   if (!refusal_.empty()) plan_.reset();
+  if (device.is_cpu()) return;  // recorded as it ran
+  if (plan_)
+    plan_->replay(noise.step());
+  else
+    results_ = body(batch, noise);
 }
 
-void PlannedStep::load(const Batch& batch) {
-  std::vector<at::Tensor> given;
-  for_each_tensor(batch, [&](const std::string&, const at::Tensor& x) { given.push_back(x); });
-  auto next = given.begin();
+bool PlannedStep::load(const Batch& batch) {
+  const auto given = tensors_of(batch);
+  size_t i = 0;
+  bool all = true;
   for_each_tensor(inputs_, [&](const std::string&, at::Tensor& x) {
-    if (x.defined()) x.copy_(*next);
-    ++next;
+    if (borrowed_[i])
+      all = all && is_same_memory(x, given[i]);
+    else if (x.defined())
+      x.copy_(given[i]);
+    ++i;
   });
+  return all;
 }
 
 void PlannedStep::check(const Batch& batch, const Noise& noise, const Body& body) {
   const auto effect = effect_.clone();
   const auto run = body(batch, noise);
-  if (at::equal(effect, effect_) && are_equal(run, results_)) return;
+  if (is_same(effect, effect_) && are_same(run, results_)) return;
   results_ = run;
   refusal_ = "what it computes changes from step to step";
   plan_.reset();
@@ -73,19 +106,23 @@ void PlannedStep::check(const Batch& batch, const Noise& noise, const Body& body
 const std::vector<at::Tensor>& PlannedStep::operator()(const Batch& batch, const Noise& noise,
                                                        const Body& body) {
   const at::Tensor* x = batch.columns.empty() ? nullptr : &batch.columns.begin()->second;
-  const bool can_be_planned = refusal_.empty() && x != nullptr && x->is_cpu();
+  const bool can_be_planned = refusal_.empty() && x != nullptr && Plan::can_record(x->device());
   if (!can_be_planned) return results_ = body(batch, noise);
   auto signature = signature_of(batch, noise);
   if (plan_ && signature == planned_for_) {
-    load(batch);
-    plan_->replay(noise.step());
-    if (replayed_++ % kCheckEvery == 0) check(batch, noise, body);
+    if (load(batch)) {
+      plan_->replay(noise.step());
+      if (replayed_++ % kCheckEvery == 0) check(batch, noise, body);
+    } else {
+      record(batch, noise, body);
+    }
     return results_;
   }
   if (signature == last_) {
     planned_for_ = signature;
     record(batch, noise, body);
   } else {
+    previous_ = batch;
     results_ = body(batch, noise);
   }
   last_ = std::move(signature);

@@ -87,7 +87,8 @@ WakeSleep::Found WakeSleep::differentiate(const Batch& batch, const Noise& noise
   if (options_.bfloat16_products) rounding.emplace(parameters_.values(), parameters_.rounded());
   Terms terms;
   Found found = wake(terms, batch, noise);
-  (void)result_of(found);  // before weights that are not numbers go on
+  // Before weights that are not numbers go on; of a GPU only afterwards, for this waits for it.
+  if (found[0].is_cpu()) (void)result_of(found);
   if (options_.guide_phase != GuidePhase::kWake)
     found.push_back(sleep(terms, batch, noise.site("sleep")));
   if (terms.roots.empty()) throw ConfigError("WakeSleep: no parameter enters model or guide");

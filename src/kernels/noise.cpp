@@ -289,9 +289,25 @@ void Noise::run(const Kernel& kernel) const {
         [noise = *this, kernel](uint64_t now) mutable { kernel(noise = noise.step(now)); });
 }
 
+namespace {
+
+/// Where numbers for tensors of these options are drawn: where they will be copied to a GPU in
+/// pinned memory, which a captured graph can read.
+at::Tensor empty_on_host(at::IntArrayRef shape, const at::TensorOptions& options) {
+  const auto host = at::TensorOptions(options).device(at::kCPU).requires_grad(false);
+  return at::empty(shape, options.device().is_cuda() ? host.pinned_memory(true) : host);
+}
+
+at::Tensor on_device(const at::Tensor& drawn, at::Device device) {
+  if (device.is_cpu()) return drawn;
+  return drawn.to(device, drawn.scalar_type(), /*non_blocking=*/device.is_cuda());
+}
+
+}  // namespace
+
 template <class Tile>
 at::Tensor Noise::fill(at::IntArrayRef shape, const at::TensorOptions& options) const {
-  auto out = at::empty(shape, at::TensorOptions(options).device(at::kCPU).requires_grad(false));
+  auto out = empty_on_host(shape, options);
   run([out](const Noise& noise) {
     AT_DISPATCH_FLOATING_TYPES(out.scalar_type(), "Noise", [&] {
       scalar_t* data = out.data_ptr<scalar_t>();
@@ -305,7 +321,7 @@ at::Tensor Noise::fill(at::IntArrayRef shape, const at::TensorOptions& options) 
                                  });
     });
   });
-  return options.device().is_cpu() ? out : out.to(options.device());
+  return on_device(out, options.device());
 }
 
 namespace {
@@ -326,7 +342,7 @@ template <class Tile>
 at::Tensor Noise::fill(const Formula& formula, at::IntArrayRef shape,
                        at::TensorList parameters) const {
   const auto options = parameters[0].options().requires_grad(false);
-  auto out = at::empty(shape, at::TensorOptions(options).device(at::kCPU));
+  auto out = empty_on_host(shape, options);
   const auto held = held_parameters(parameters, shape);
   constexpr int64_t kRoom = blocks::kSize + kTile * Tile::kEach;
   run([out, held, &formula](const Noise& noise) {
@@ -356,7 +372,7 @@ at::Tensor Noise::fill(const Formula& formula, at::IntArrayRef shape,
       noise.for_each_block<Tile>(noise.layout_of(out), sink);
     });
   });
-  return options.device().is_cpu() ? out : out.to(options.device());
+  return on_device(out, options.device());
 }
 
 at::Tensor Noise::draw(const Formula& formula, Numbers numbers, at::IntArrayRef shape,
@@ -400,7 +416,7 @@ at::Tensor Noise::draw_with(at::IntArrayRef shape, at::TensorList parameters,
   constexpr size_t kMaxParameters = 4;
   if (parameters.size() > kMaxParameters) throw ShapeError("Noise::draw: at most 4 parameters");
   const auto& options = parameters[0].options();
-  auto out = at::empty(shape, at::TensorOptions(options).device(at::kCPU).requires_grad(false));
+  auto out = empty_on_host(shape, options);
   const auto held = held_parameters(parameters, shape);
   run([out, held, element](const Noise& noise) {
     const Layout layout = noise.layout_of(out);
@@ -441,7 +457,7 @@ at::Tensor Noise::draw_with(at::IntArrayRef shape, at::TensorList parameters,
       });
     });
   });
-  return options.device().is_cpu() ? out : out.to(options.device());
+  return on_device(out, options.device());
 }
 
 at::Tensor Noise::draw(Sampler sampler, at::IntArrayRef shape, at::TensorList parameters) const {
@@ -466,20 +482,29 @@ at::Tensor Noise::normal(at::IntArrayRef shape, const at::TensorOptions& options
 }
 
 at::Tensor Noise::bernoulli(const at::Tensor& probs) const {
-  const auto given = probs.detach().to(at::kCPU).contiguous();
-  const auto out = at::empty(given.sizes(), given.options());
-  run([given, out](const Noise& noise) {
-    AT_DISPATCH_FLOATING_TYPES(out.scalar_type(), "Noise::bernoulli", [&] {
-      const scalar_t* p = given.data_ptr<scalar_t>();
-      scalar_t* draws = out.data_ptr<scalar_t>();
+  const auto p = probs.detach();
+  if (!p.is_cpu()) {  // the same comparisons, where the probabilities are
+    const auto numbers = fill<CoarseUniforms>(p.sizes(), p.options().dtype(at::kDouble));
+    return numbers.lt(p).to(p.scalar_type());
+  }
+  const auto out = p.clone(at::MemoryFormat::Contiguous);
+  bernoulli_in_place(out);
+  return out;
+}
+
+void Noise::bernoulli_in_place(const at::Tensor& probs) const {
+  if (!probs.is_cpu() || !probs.is_contiguous())
+    throw ShapeError("Noise::bernoulli_in_place: expected a contiguous tensor on the CPU");
+  run([probs](const Noise& noise) {
+    AT_DISPATCH_FLOATING_TYPES(probs.scalar_type(), "Noise::bernoulli_in_place", [&] {
+      scalar_t* p = probs.data_ptr<scalar_t>();
       // 32 bits decide: the probability is off by at most 2^-33.
       noise.for_each_block<CoarseUniforms>(
-          noise.layout_of(out), [&](int64_t first, int64_t count, const double* numbers) {
-            blocks::are_below(numbers, p + first, draws + first, count);
+          noise.layout_of(probs), [&](int64_t first, int64_t count, const double* numbers) {
+            blocks::are_below(numbers, p + first, count);
           });
     });
   });
-  return out.to(probs.device());
 }
 
 }  // namespace elbo

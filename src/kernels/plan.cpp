@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "elbo/error.h"
+#include "kernels/detail/device_graph.h"
 #include "kernels/detail/recording.h"
 #include "kernels/detail/rows.h"
 #include "kernels/detail/simd.h"
@@ -160,6 +161,8 @@ struct detail::RecordedPlan {
   };
   std::vector<Kernel> kernels;
   std::vector<at::Tensor> kept;  // so that their memory is not given to others
+  at::Device device = at::kCPU;
+  std::unique_ptr<DeviceGraph> graph;  // of another device: what it does, after the kernels
   std::string refusal;
   uint64_t step = 0;
   int depth = 0;  // of operations within operations: the outermost are recorded
@@ -230,12 +233,16 @@ void detail::RecordedPlan::add(const c10::OperatorName& name, const std::vector<
   if (!op) return refuse(c10::toString(name));
   const auto given = tensors_in(inputs);
   auto results = tensors_in(outputs);
-  kept.insert(kept.end(), results.begin(), results.end());
-  const auto not_cpu = [](const at::Tensor& x) { return !x.is_cpu(); };
   if (op->hasTag(at::Tag::nondeterministic_seeded) || op->hasTag(at::Tag::dynamic_output_shape) ||
-      op->hasTag(at::Tag::data_dependent_output) ||
-      std::any_of(results.begin(), results.end(), not_cpu))
+      op->hasTag(at::Tag::data_dependent_output))
     return refuse(c10::toString(name));
+  const auto not_cpu = [](const at::Tensor& x) { return !x.is_cpu(); };
+  if (std::any_of(results.begin(), results.end(), not_cpu)) {
+    if (device.is_cpu()) refuse(c10::toString(name));
+    return;  // of another device its graph has it, from numbers that the kernels leave on the host
+  }
+  if (std::any_of(given.begin(), given.end(), not_cpu)) return refuse(c10::toString(name));
+  kept.insert(kept.end(), results.begin(), results.end());
   // Less than that is done before threads have left the team and come back.
   constexpr int64_t kLarge = 8 * at::internal::GRAIN_SIZE;
   const auto is_large = [](const at::Tensor& x) { return x.numel() >= kLarge; };
@@ -262,14 +269,32 @@ Plan::Plan(Plan&&) noexcept = default;
 Plan& Plan::operator=(Plan&&) noexcept = default;
 Plan::~Plan() = default;
 
-Plan Plan::record(const Noise& noise, const std::function<void()>& body) {
+Plan Plan::record(const Noise& noise, const std::function<void()>& body, at::Device device) {
   auto recorded = std::make_unique<detail::RecordedPlan>();
   recorded->step = noise.step();
-  {
+  recorded->device = device;
+  const auto observed = [&] {
     const Recorder recorder(*recorded);
     body();
+  };
+  if (device.is_cpu()) {
+    observed();
+    return Plan(std::move(recorded));
+  }
+  const auto capture = detail::DeviceGraph::capture_on(device.type());
+  try {
+    if (capture != nullptr)
+      recorded->graph = capture(device, observed);
+    else
+      recorded->refuse("device " + device.str());
+  } catch (const c10::Error& e) {
+    recorded->refuse(e.what_without_backtrace());
   }
   return Plan(std::move(recorded));
+}
+
+bool Plan::can_record(at::Device device) {
+  return device.is_cpu() || detail::DeviceGraph::capture_on(device.type()) != nullptr;
 }
 
 const std::string& Plan::refusal() const { return recorded_->refusal; }
@@ -281,6 +306,7 @@ void Plan::replay(uint64_t step) const {
   const auto has_own_threads = [](const detail::RecordedPlan::Kernel& k) {
     return k.threads == detail::recording::Threads::kOwn;
   };
+  if (recorded_->graph) recorded_->graph->wait();
   const auto& kernels = recorded_->kernels;
   for (auto next = kernels.begin(); next != kernels.end();) {
     const auto end = std::find_if(next, kernels.end(), has_own_threads);
@@ -289,6 +315,7 @@ void Plan::replay(uint64_t step) const {
     next = end;
     for (; next != kernels.end() && has_own_threads(*next); ++next) next->run(step);
   }
+  if (recorded_->graph) recorded_->graph->launch();
 }
 
 namespace detail::recording {

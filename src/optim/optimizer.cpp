@@ -14,6 +14,7 @@
 #include "kernels/detail/product.h"
 #include "kernels/detail/share.h"
 #include "kernels/detail/simd.h"
+#include "optim/detail/on_device.h"
 
 namespace elbo {
 namespace {
@@ -90,6 +91,19 @@ void for_own(const FlatParameters& parameters, const Segment& segment, int64_t p
   }
 }
 
+void add(Optimizer::Seen& sum, const Optimizer::Seen& one) {
+  sum.parameter_squares += one.parameter_squares;
+  sum.gradient_squares += one.gradient_squares;
+}
+
+/// **Throws** NumericError where the gradient was not finite.
+Optimizer::Seen checked(const Optimizer::Seen& seen) {
+  if (!std::isfinite(seen.gradient_squares))
+    throw NumericError(
+        fmt::format("the gradient's norm became {}", std::sqrt(seen.gradient_squares)));
+  return seen;
+}
+
 /// Moves a segment by a rule of these states, which are buffers like the parameters'.
 template <class T, class Rule>
 Optimizer::Seen sweep(FlatParameters& parameters, const Segment& segment,
@@ -116,21 +130,28 @@ Optimizer::Seen sweep(FlatParameters& parameters, const Segment& segment,
       for (int64_t at = begin; at < end; at += kBlock) {
         Optimizer::Seen one;
         run(operands, at, std::min(kBlock, end - at), rule, &one);
-        own.parameter_squares += one.parameter_squares;
-        own.gradient_squares += one.gradient_squares;
+        add(own, one);
       }
     });
     seen[static_cast<size_t>(part)] = own;
   });
   Optimizer::Seen total;
-  for (const auto& one : seen) {
-    total.parameter_squares += one.parameter_squares;
-    total.gradient_squares += one.gradient_squares;
-  }
-  if (!std::isfinite(total.gradient_squares))
-    throw NumericError(
-        fmt::format("the gradient's norm became {}", std::sqrt(total.gradient_squares)));
-  return total;
+  for (const auto& one : seen) add(total, one);
+  return checked(total);
+}
+
+/// The same where the parameters are not on the CPU.
+Optimizer::Seen sweep_on_device(std::shared_ptr<detail::UpdatesOnDevice>& kept,
+                                FlatParameters& parameters, const Segment& segment,
+                                const Optimizer& optimizer, double rate, double root,
+                                const detail::RuleOnDevice& rule) {
+  if (!kept) kept = std::make_shared<detail::UpdatesOnDevice>();
+  return checked(kept->step(parameters, segment,
+                            {.scale = optimizer.gradient_scale,
+                             .precision = optimizer.prior_precision,
+                             .rate = rate,
+                             .root = root},
+                            rule));
 }
 
 template <class T>
@@ -164,13 +185,23 @@ struct AdamRule {
 #define ELBO_DISPATCH(parameters, name, ...) \
   AT_DISPATCH_FLOATING_TYPES((parameters).values().scalar_type(), name, __VA_ARGS__)
 
+at::Tensor part_of(const at::Tensor& buffer, const Segment& segment) {
+  return buffer.narrow(0, segment.begin, segment.size());
+}
+
 at::Tensor zeros_like_values(const FlatParameters& parameters) {
   return at::zeros_like(parameters.values());
 }
 
 }  // namespace
 
+using NumbersOnDevice = detail::UpdateNumbers<at::Tensor>;
+
 Optimizer::Seen Sgd::step(FlatParameters& parameters, const Segment& segment) {
+  if (!parameters.values().is_cpu())
+    return sweep_on_device(
+        on_device_, parameters, segment, *this, lr, 1,
+        [](const at::Tensor& g, const NumbersOnDevice& now) { return g * now.rate; });
   Seen seen;
   ELBO_DISPATCH(parameters, "sgd", [&] {
     seen =
@@ -185,6 +216,13 @@ Adagrad::Adagrad(const FlatParameters& parameters, double lr, double eps)
 }
 
 Optimizer::Seen Adagrad::step(FlatParameters& parameters, const Segment& segment) {
+  if (!parameters.values().is_cpu())
+    return sweep_on_device(on_device_, parameters, segment, *this, lr, 1,
+                           [sum = part_of(sum_, segment), eps = eps_](const at::Tensor& g,
+                                                                      const NumbersOnDevice& now) {
+                             sum.addcmul_(g, g);
+                             return g * now.rate / (sum.sqrt() + eps);
+                           });
   Seen seen;
   ELBO_DISPATCH(parameters, "adagrad", [&] {
     const AdagradRule<scalar_t> rule = {static_cast<scalar_t>(lr), static_cast<scalar_t>(eps_)};
@@ -215,14 +253,23 @@ Optimizer::Seen Adam::step(FlatParameters& parameters, const Segment& segment) {
     const auto t = static_cast<double>(++counts[s]);
     const double correction1 = 1 - std::pow(beta1_, t);
     const double correction2 = std::sqrt(1 - std::pow(beta2_, t));
+    const double rate = lr / correction1, root = 1 / correction2;
+    if (!parameters.values().is_cpu()) {
+      add(seen, sweep_on_device(
+                    on_device_, parameters, segments[s], *this, rate, root,
+                    [this, m = part_of(first_, segments[s]), v = part_of(second_, segments[s])](
+                        const at::Tensor& g, const NumbersOnDevice& now) {
+                      m.mul_(beta1_).add_(g, 1 - beta1_);
+                      v.mul_(beta2_).addcmul_(g, g, 1 - beta2_);
+                      return m * now.rate / (v.sqrt() * now.root + eps_);
+                    }));
+      continue;
+    }
     ELBO_DISPATCH(parameters, "adam", [&] {
       const AdamRule<scalar_t> rule = {static_cast<scalar_t>(beta1_), static_cast<scalar_t>(beta2_),
-                                       static_cast<scalar_t>(lr / correction1),
-                                       static_cast<scalar_t>(1 / correction2),
+                                       static_cast<scalar_t>(rate), static_cast<scalar_t>(root),
                                        static_cast<scalar_t>(eps_)};
-      const Seen one = sweep<scalar_t>(parameters, segments[s], *this, rule, first_, second_);
-      seen.parameter_squares += one.parameter_squares;
-      seen.gradient_squares += one.gradient_squares;
+      add(seen, sweep<scalar_t>(parameters, segments[s], *this, rule, first_, second_));
     });
   }
   return seen;

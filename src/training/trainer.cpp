@@ -62,7 +62,8 @@ void Trainer::step(const std::vector<int64_t>& order, int64_t first) {
   optimizer_.lr = rate(progress_.step);
   StepResult result;
   try {
-    result = learner_.step(source_.gather(rows, noise), noise);
+    batch_ = source_.gather(rows, noise, batch_);
+    result = learner_.step(batch_, noise);
   } catch (const NumericError& e) {
     const std::string last =
         last_checkpoint_step_ < 0
@@ -187,11 +188,12 @@ std::optional<double> mean_bound_of_first_updates(Learner& learner, const data::
   double sum = 0;
   int64_t counted = 0;
   int64_t step = 0;
+  Batch batch;
   for (int64_t epoch = 0; step < updates; ++epoch) {
     const auto order = data::epoch_order(seed, epoch, source.rows());
     for (int64_t first = 0; first < source.rows() && step < updates; first += batch_size, ++step) {
       const Noise noise(seed, static_cast<uint64_t>(step));
-      const auto batch = source.gather(rows_at(order, first, batch_size), noise);
+      batch = source.gather(rows_at(order, first, batch_size), noise, batch);
       const double bound = learner.step(batch, noise).elbo;
       if (go_on && !go_on(step + 1)) return {};
       if (4 * step < 3 * updates) continue;

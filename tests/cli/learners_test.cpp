@@ -132,6 +132,9 @@ TEST_F(CliLearners, RefuseSettingsOfOneAnother) {
   refuses({"--learner", "mcem", "--precision", "bfloat16"}, "--precision bfloat16");
   refuses({"--learner", "mcem", "--target-acceptance", "1"}, "--target-acceptance 1; expected");
   refuses({"--learner", "mcem", "--chain-start", "guide"}, "expected prior | persistent");
+  refuses({"--device", "cuda", "--learner", "mcem"}, "not --learner mcem");
+  refuses({"--device", "cuda", "--precision", "bfloat16"}, "not --precision bfloat16");
+  if (!at::hasCUDA()) refuses({"--device", "cuda"}, "--device cuda: this ");
 }
 
 }  // namespace

@@ -43,6 +43,35 @@ TEST(BatchSource, OnePassIsIndexingThenScaling) {
       }
 }
 
+TEST(BatchSource, UsesTheMemoryOfABatchGivenUp) {
+  const auto with = [](at::ScalarType dtype, Binarize binarize) {
+    return BatchSource(bytes(), 0.05, binarize, dtype);
+  };
+  for (const auto& source :
+       {with(at::kFloat, Binarize::kNone), with(at::kDouble, Binarize::kNone),
+        with(at::kFloat, Binarize::kSample), with(at::kDouble, Binarize::kThreshold)}) {
+    const auto ids = [](std::initializer_list<int64_t> rows) {
+      return at::tensor(rows, at::kLong);
+    };
+    Batch batch = source.gather(ids({2, 0, 3}), Noise(1));
+    const void* place = batch["x"].data_ptr();
+    for (const auto& rows : {ids({1, 1, 0}), ids({3}), ids({0, 2, 1})}) {  // the last of an epoch
+      batch = source.gather(rows, Noise(1), batch);
+      EXPECT_EQ(batch["x"].data_ptr(), place);
+      EXPECT_TRUE(batch["x"].equal(source.gather(rows, Noise(1))["x"]));
+    }
+    const Batch larger = source.gather(ids({0, 1, 2, 3}), Noise(1), batch);
+    EXPECT_NE(larger["x"].data_ptr(), place);
+    EXPECT_TRUE(batch["x"].equal(source.gather(ids({0, 2, 1}), Noise(1))["x"]));
+  }
+  // Of another dtype: memory of its own.
+  const Batch first = BatchSource(bytes(), 1, Binarize::kNone, at::kDouble).range(0, 2, Noise(1));
+  const auto kept = first["x"].clone();
+  const auto rows = at::tensor({2, 3}, at::kLong);
+  (void)BatchSource(bytes(), 1, Binarize::kNone, at::kFloat).gather(rows, Noise(1), first);
+  EXPECT_TRUE(first["x"].equal(kept));
+}
+
 TEST(BatchSource, RefusesRowsOutsideTheData) {
   const BatchSource source(bytes(), 1, Binarize::kNone, at::kFloat);
   EXPECT_THROW((void)source.gather(at::tensor({0, 4}, at::kLong), Noise(1)), DomainError);

@@ -9,6 +9,7 @@
 #include "elbo/kernels/linear.h"
 #include "estimators/toy.h"
 #include "inference/linear_vae.h"
+#include "support/other_device.h"
 
 namespace elbo {
 namespace {
@@ -78,6 +79,29 @@ TEST(PlannedStep, ReplaysFromTheThirdStepOn) {
   EXPECT_EQ(runs, 3);  // as it comes, recorded, and beside the first replay
 }
 
+/// A tensor that lies where it lay is read there; when another comes in its place it is neither
+/// read nor written any more.
+TEST(PlannedStep, LeavesMemoryThatItReadInPlaceAsItWas) {
+  PlannedStep planned(at::zeros({1}, at::kDouble));
+  int runs = 0;
+  const PlannedStep::Body body = [&](const Batch& b, const Noise&) {
+    ++runs;
+    return std::vector<at::Tensor>{b["x"].sum()};
+  };
+  const auto in_place = at::zeros({3}, at::kDouble);
+  uint64_t step = 0;
+  const auto sum_of = [&](const at::Tensor& x) {
+    return planned(batch_of(x, 3), Noise(1, step++), body)[0].item<double>();
+  };
+  for (int i = 0; i < 6; ++i) EXPECT_EQ(sum_of(in_place.fill_(i)), 3.0 * i);
+  EXPECT_EQ(runs, 3);
+  for (int i = 0; i < 6; ++i) EXPECT_EQ(sum_of(at::full({3}, 10.0 + i, at::kDouble)), 30.0 + 3 * i);
+  EXPECT_TRUE(planned.replays());
+  EXPECT_EQ(runs, 5);  // a new plan, and beside its first replay
+  EXPECT_TRUE(in_place.equal(at::full({3}, 5.0, at::kDouble)));
+  EXPECT_EQ(sum_of(in_place), 15.0);
+}
+
 TEST(PlannedStep, NoticesMemoryThatIsReadByHand) {
   OneColumn step;
   const PlannedStep::Body body = [](const Batch& b, const Noise&) {
@@ -123,6 +147,32 @@ TEST(PlannedStep, RunsWhatCannotBeRecorded) {
   };
   for (int i = 0; i < 5; ++i) EXPECT_EQ(step(body)[0].item<double>(), 3.0 * (1 + i) * (1 + i));
   EXPECT_EQ(step.planned.refusal(), "aten::item");
+}
+
+/// On another device, whose plans are graphs.
+TEST(PlannedStep, RunsWhatADeviceCannotCaptureAndNoticesWhatChanges) {
+  const auto device = other_device();
+  const auto run = [&](PlannedStep& planned, uint64_t step, const PlannedStep::Body& body) {
+    const auto x = at::full({3}, 1.0 + static_cast<double>(step), at::kDouble).to(device);
+    return planned(batch_of(x, 3), Noise(1, step), body)[0].sum().item<double>();
+  };
+  const GraphsOnOtherDevice graphs;
+  PlannedStep waits(at::zeros({1}, at::kDouble).to(device));
+  const PlannedStep::Body by_number = [](const Batch& b, const Noise&) {
+    return std::vector<at::Tensor>{b["x"] * b["x"].sum().item<double>()};
+  };
+  for (uint64_t i = 0; i < 5; ++i)
+    EXPECT_EQ(run(waits, i, by_number), 9.0 * static_cast<double>((1 + i) * (1 + i)));
+  EXPECT_FALSE(waits.refusal().empty());
+
+  PlannedStep changes(at::zeros({1}, at::kDouble).to(device));
+  double factor = 0;
+  const PlannedStep::Body grows = [&](const Batch& b, const Noise&) {
+    return std::vector<at::Tensor>{b["x"] * ++factor};
+  };
+  for (uint64_t i = 0; i < 5; ++i) (void)run(changes, i, grows);
+  EXPECT_EQ(changes.refusal(), "what it computes changes from step to step");
+  EXPECT_EQ(graphs.launched(), 2);  // after its capture, and the one that was checked
 }
 
 TEST(PlannedStep, MakesANewPlanForANewShape) {

@@ -7,6 +7,7 @@
 
 #include "elbo/error.h"
 #include "elbo/kernels/elementwise.h"
+#include "support/other_device.h"
 
 namespace elbo {
 namespace {
@@ -126,6 +127,24 @@ TEST(Noise, BernoulliComparesWordsOfPhilox) {
   EXPECT_TRUE(noise.bernoulli(probs).equal(expected));
   EXPECT_TRUE(noise.bernoulli(probs.t().contiguous().t()).equal(expected));
   EXPECT_TRUE(noise.bernoulli(probs.to(kFloat)).equal(expected.to(kFloat)));
+
+  const auto in_place = probs.to(kFloat);
+  noise.bernoulli_in_place(in_place);
+  EXPECT_TRUE(in_place.equal(expected.to(kFloat)));
+  EXPECT_THROW(noise.bernoulli_in_place(probs.t()), ShapeError);
+}
+
+TEST(Noise, IsTheSameOnAnotherDevice) {
+  const Noise noise = Noise(3).rows(ids({4, 9, 1}));
+  const auto there = kDouble.device(testing::other_device());
+  const auto expect_same = [&](const at::Tensor& here, const at::Tensor& drawn) {
+    EXPECT_EQ(drawn.device(), there.device());
+    EXPECT_TRUE(drawn.to(at::kCPU).equal(here));
+  };
+  expect_same(noise.normal({3, 5}, kDouble), noise.normal({3, 5}, there));
+  expect_same(noise.uniform({3, 5}, kFloat), noise.uniform({3, 5}, there.dtype(at::kFloat)));
+  const auto probs = noise.site("p").uniform({3, 5}, kFloat);
+  expect_same(noise.bernoulli(probs), noise.bernoulli(probs.to(there.device())));
 }
 
 TEST(Noise, GeneratorIsPhilox4x32With10Rounds) {

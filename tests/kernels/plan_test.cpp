@@ -13,6 +13,7 @@
 #include "elbo/kernels/log_sum_exp.h"
 #include "elbo/kernels/math.h"
 #include "elbo/kernels/soft_floor.h"
+#include "support/other_device.h"
 
 namespace elbo {
 namespace {
@@ -115,6 +116,35 @@ TEST(Plan, RefusesWhatItCannotReplay) {
             }),
             "gaussian_log_densities");
   EXPECT_EQ(refusal([&] { (void)Plan::record(kNoise, [] {}); }), "another plan's recording");
+}
+
+TEST(Plan, OfAnotherDeviceIsItsGraph) {
+  const auto device = testing::other_device();
+  const auto x = at::full({3}, 2.0, at::kDouble).to(device);
+  at::Tensor y;
+  const auto body = [&] { y = x * kNoise.site("e").normal({3}, x.options()); };
+  EXPECT_FALSE(Plan::can_record(device));
+  EXPECT_FALSE(Plan::record(kNoise, body, device).refusal().empty());
+
+  const testing::GraphsOnOtherDevice graphs;
+  EXPECT_TRUE(Plan::can_record(device));
+  const auto plan = Plan::record(kNoise, body, device);
+  EXPECT_EQ(plan.refusal(), "");
+  EXPECT_TRUE(y.to(at::kCPU).isnan().all().item<bool>());
+  for (const uint64_t step : {18, 19}) {
+    x.fill_(static_cast<double>(step));
+    plan.replay(step);
+    const auto noise = kNoise.site("e").step(step).normal({3}, at::kDouble);
+    EXPECT_TRUE(y.to(at::kCPU).equal(noise * static_cast<double>(step)));
+  }
+  EXPECT_EQ(graphs.launched(), 2);
+
+  const auto refusal = [&](const std::function<void()>& what) {
+    return Plan::record(kNoise, what, device).refusal();
+  };
+  EXPECT_NE(refusal([&] { (void)x.sum().item<double>(); }), "");
+  EXPECT_NE(refusal([&] { (void)x.to(at::kCPU); }), "");
+  EXPECT_EQ(refusal([&] { (void)at::rand({2}, x.options()); }), "aten::rand");
 }
 
 }  // namespace

@@ -2,12 +2,19 @@
 
 #include <nlohmann/json.hpp>
 
+#include "elbo/data/batch_source.h"
 #include "elbo/distributions/kl.h"
+#include "elbo/estimators/importance_weighted.h"
 #include "elbo/estimators/sgvb.h"
+#include "elbo/evaluation/elbo.h"
 #include "elbo/inference/aevb.h"
+#include "elbo/inference/wake_sleep.h"
+#include "support/other_device.h"
 
 namespace elbo {
 namespace {
+
+using testing::GraphsOnOtherDevice, testing::other_device;
 
 const auto kDouble = at::TensorOptions().dtype(at::kDouble);
 
@@ -187,6 +194,110 @@ TEST(BayesianVae, IsBuiltAgainFromItsConfigurationAndFromAnOlderOne) {
 TEST(Vae, RefusesImpossibleSizes) {
   EXPECT_THROW(Vae({.data_dim = 0}, kDouble), ConfigError);
   EXPECT_THROW(Vae({.data_dim = 3, .latent_dim = 0}, kDouble), ConfigError);
+}
+
+/// Learning on a device that is not the CPU gives what learning on the CPU gives.
+constexpr int64_t kRows = 30, kDim = 6, kSteps = 6;
+
+struct Learnt {
+  std::vector<double> bounds;  // of each step, and of all rows at the end
+  at::Tensor weights;          // on the CPU
+};
+
+/// From the same start with the same noise, some steps on rows of bytes that are binarised anew.
+template <class MakeLearner>
+Learnt learnt(const VaeConfig& config, at::Device device, const MakeLearner& make_learner) {
+  const auto options = at::TensorOptions().dtype(at::kDouble).device(device);
+  const Vae vae(config, options);
+  initialise_model(vae, nn::Init::kXavier, 1);
+  data::Part part;
+  part.x = (Noise(9).uniform({kRows, kDim}, at::kDouble) * 256).to(at::kByte);
+  const auto binarize =
+      config.likelihood == Likelihood::kBernoulli ? data::Binarize::kSample : data::Binarize::kNone;
+  const data::BatchSource source(part, 1.0 / 255, binarize, options);
+  FlatParameters parameters(vae.parameters());
+  const auto learner = make_learner(vae, parameters);
+  Learnt out;
+  Batch batch;
+  for (int64_t step = 0; step < kSteps; ++step) {
+    const Noise noise(3, static_cast<uint64_t>(step));
+    batch = source.gather((at::arange(8, at::kLong) + 5 * step).remainder(kRows), noise, batch);
+    EXPECT_EQ(batch["x"].device(), device);
+    out.bounds.push_back(learner->step(batch, noise).elbo);
+  }
+  if (config.weights == Weights::kPoint)
+    out.bounds.push_back(evaluate_elbo(vae, source, EvaluateOptions{}).mean);
+  out.weights = parameters.values().to(at::kCPU);
+  return out;
+}
+
+void expect_equal(const Learnt& a, const Learnt& b) {
+  ASSERT_EQ(a.bounds.size(), b.bounds.size());
+  for (size_t i = 0; i < a.bounds.size(); ++i) EXPECT_NEAR(a.bounds[i], b.bounds[i], 1e-9) << i;
+  EXPECT_LT((a.weights - b.weights).abs().max().item<double>(), 1e-9);
+}
+
+/// As the code runs, and as graphs: the second step is captured, and launched from then on.
+template <class MakeLearner>
+void expect_the_same(const VaeConfig& config, const MakeLearner& make_learner,
+                     int64_t graphs_of_gradients = 1) {
+  const Learnt here = learnt(config, at::kCPU, make_learner);
+  expect_equal(here, learnt(config, other_device(), make_learner));
+  const GraphsOnOtherDevice graphs;
+  expect_equal(here, learnt(config, other_device(), make_learner));
+  EXPECT_GT(graphs.captured(), graphs_of_gradients);  // and of the optimiser
+  EXPECT_EQ(graphs.launched(), (kSteps - 1) * graphs.captured());
+}
+
+VaeConfig config_of(Likelihood likelihood) {
+  return {.data_dim = kDim,
+          .latent_dim = 2,
+          .hidden = {8, 5},
+          .likelihood = likelihood,
+          .sigma_min = 0.05};
+}
+
+/// Makes Aevb with an optimiser.
+auto aevb(const char* optimizer, const AevbOptions& options) {
+  return [=](const Vae& vae, FlatParameters& parameters) {
+    return std::make_unique<Aevb>(vae.model(), vae.guide(), parameters,
+                                  make_optimizer(optimizer, parameters, 0.01), options);
+  };
+}
+
+TEST(VaeOnAnotherDevice, AevbWithEveryHeadLearnsTheSame) {
+  for (const auto likelihood : {Likelihood::kBernoulli, Likelihood::kGaussian,
+                                Likelihood::kGaussianSigmoid, Likelihood::kGaussianUnit})
+    expect_the_same(config_of(likelihood), aevb("adam", {.planned = true}));
+}
+
+TEST(VaeOnAnotherDevice, EveryOptimizerAndUpdateLearnsTheSame) {
+  for (const char* optimizer : {"sgd", "adagrad", "adam"})
+    for (const Update update : {Update::kJoint, Update::kAlternating})
+      expect_the_same(config_of(Likelihood::kBernoulli),
+                      aevb(optimizer, {.update = update, .weight_prior = 1, .planned = true}),
+                      update == Update::kJoint ? 1 : 2);
+}
+
+TEST(VaeOnAnotherDevice, ImportanceWeightsLearnTheSame) {
+  expect_the_same(config_of(Likelihood::kBernoulli),
+                  aevb("adam", {.estimator = ImportanceWeighted{4}, .planned = true}));
+}
+
+TEST(VaeOnAnotherDevice, BayesianDecoderLearnsTheSame) {
+  auto config = config_of(Likelihood::kBernoulli);
+  config.weights = Weights::kBayes;
+  expect_the_same(config, aevb("adam", {.planned = true}));
+}
+
+TEST(VaeOnAnotherDevice, WakeSleepLearnsTheSame) {
+  for (const GuidePhase phase : {GuidePhase::kSleep, GuidePhase::kWake})
+    expect_the_same(
+        config_of(Likelihood::kBernoulli), [&](const Vae& vae, FlatParameters& parameters) {
+          return std::make_unique<WakeSleep>(
+              vae.model(), vae.guide(), parameters, make_optimizer("adam", parameters, 0.01),
+              WakeSleepOptions{.num_particles = 3, .guide_phase = phase, .planned = true});
+        });
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include <functional>
 
 #include "elbo/error.h"
+#include "support/other_device.h"
 
 namespace elbo {
 namespace {
@@ -19,10 +20,13 @@ constexpr int kSteps = 7;
 double gradient(int t, int64_t i) { return std::sin(1.0 + 2 * t + 3 * static_cast<double>(i)); }
 
 struct Fixture {
-  at::Tensor theta = at::tensor({1.0, -2.0}, at::kDouble).requires_grad_();
-  at::Tensor phi = at::tensor({0.5}, at::kDouble).requires_grad_();
+  at::Device device = at::kCPU;
+  at::Tensor theta = leaf({1.0, -2.0}), phi = leaf({0.5});
   FlatParameters parameters{{{"theta", {{"theta", theta}}}, {"phi", {{"phi", phi}}}}};
 
+  [[nodiscard]] at::Tensor leaf(std::initializer_list<double> values) const {
+    return at::tensor(values, at::kDouble).to(device).requires_grad_();
+  }
   void set_gradients(int t) {
     for (int64_t i = 0; i < 3; ++i) parameters.gradients()[i] = gradient(t, i);
   }
@@ -58,18 +62,19 @@ TEST(Sgd, FollowsItsRule) {
 
 TEST(Optimizer, SaysThatAGradientIsNotFiniteAndStaysFinite) {
   for (const char* name : {"sgd", "adagrad", "adam"})
-    for (const double bad : {std::nan(""), HUGE_VAL, -HUGE_VAL}) {
-      SCOPED_TRACE(name);
-      Fixture fixture;
-      const auto optimizer = make_optimizer(name, fixture.parameters, kRate);
-      fixture.set_gradients(0);
-      fixture.parameters.gradients()[1] = bad;
-      EXPECT_THROW(optimizer->step(fixture.parameters, fixture.parameters.all()), NumericError);
-      EXPECT_EQ(fixture.parameters.values()[1].item<double>(), -2.0);
-      EXPECT_TRUE(fixture.parameters.values().isfinite().all().item<bool>());
-      for (const auto& [state, values] : optimizer->state())
-        EXPECT_TRUE(values.isfinite().all().item<bool>()) << state;
-    }
+    for (const double bad : {std::nan(""), HUGE_VAL, -HUGE_VAL})
+      for (const at::Device device : {at::Device(at::kCPU), testing::other_device()}) {
+        SCOPED_TRACE(name);
+        Fixture fixture{device};
+        const auto optimizer = make_optimizer(name, fixture.parameters, kRate);
+        fixture.set_gradients(0);
+        fixture.parameters.gradients()[1] = bad;
+        EXPECT_THROW(optimizer->step(fixture.parameters, fixture.parameters.all()), NumericError);
+        EXPECT_EQ(fixture.parameters.values()[1].item<double>(), -2.0);
+        EXPECT_TRUE(fixture.parameters.values().isfinite().all().item<bool>());
+        for (const auto& [state, values] : optimizer->state())
+          EXPECT_TRUE(values.isfinite().all().item<bool>()) << state;
+      }
 }
 
 TEST(Adagrad, FollowsItsRule) {
@@ -146,6 +151,26 @@ TEST(Optimizers, GoOnBitExactlyFromTheirState) {
     whole.run(*first);
     resumed.run(*second);
     EXPECT_TRUE(whole.parameters.values().equal(resumed.parameters.values())) << name;
+  }
+}
+
+TEST(Optimizers, MoveTheSameOnAnotherDevice) {
+  for (const char* name : {"sgd", "adagrad", "adam"}) {
+    SCOPED_TRACE(name);
+    Fixture here, there{testing::other_device()};
+    const auto first = make_optimizer(name, here.parameters, kRate);
+    const auto second = make_optimizer(name, there.parameters, kRate);
+    here.run(*first);
+    there.run(*second);
+    const auto values = there.parameters.values().to(at::kCPU);
+    EXPECT_TRUE(at::allclose(here.parameters.values(), values, 1e-14, 1e-14));
+    for (const auto& [key, tensor] : first->state())
+      EXPECT_TRUE(at::allclose(tensor, second->state().at(key).to(at::kCPU), 1e-14, 1e-14)) << key;
+    // What a step saw, of a segment.
+    const auto phi = here.parameters.segment("phi");
+    const auto a = first->step(here.parameters, phi), b = second->step(there.parameters, phi);
+    EXPECT_NEAR(a.parameter_squares, b.parameter_squares, 1e-14);
+    EXPECT_NEAR(a.gradient_squares, b.gradient_squares, 1e-14);
   }
 }
 

@@ -1,5 +1,6 @@
 #include "support/learner.h"
 
+#include <ATen/Context.h>
 #include <fmt/format.h>
 
 #include "elbo/error.h"
@@ -109,6 +110,25 @@ void check_model_of_learner(const Settings& s) {
                                   s.word("precision"), learner));
 }
 
+void check_device(const Settings& s) {
+  if (s.word("device") == "cpu") return;
+  const auto expect = [&](bool held, const char* flag, const char* what) {
+    if (!held)
+      throw ConfigError(fmt::format("--device {}: expected {}, not {} {}", s.word("device"), what,
+                                    flag, s.word(flag + 2)));
+  };
+  const auto& learner = s.word("learner");
+  expect(s.word("model") == "vae", "--model", "a vae");
+  expect(learner == "aevb" || learner == "wake-sleep" || learner == "rws", "--learner",
+         "aevb, wake-sleep or rws");
+  expect(s.word("precision") != "bfloat16", "--precision", "float32 or float64");
+  if (!at::hasCUDA())
+    throw ConfigError(fmt::format("--device {}: {}; expected cpu", s.word("device"),
+                                  at::globalContext().hasCUDART()
+                                      ? "this machine has no GPU"
+                                      : "this build's libtorch has no CUDA"));
+}
+
 }  // namespace
 
 bool learns_guide(const Settings& s) { return s.word("learner") != "mcem"; }
@@ -121,6 +141,7 @@ void check_learner(const Settings& s) {
                                     flag, s.word(flag), learner, to));
   };
   check_model_of_learner(s);
+  check_device(s);
   if (s.kind_of_learner() != "gradient") return;
   if (s.word("model") == "semi-supervised" && s.word("objective") == "iwae")
     throw ConfigError(

@@ -17,8 +17,9 @@ namespace elbo::data {
 class BatchSource {
  public:
   /// `scale` multiplies stored values (1/255 for images of bytes). Keeps a reference to the
-  /// tensors of `part`, not a copy.
-  BatchSource(const Part& part, double scale, Binarize binarize, at::ScalarType dtype);
+  /// tensors of `part`, not a copy, but where `options` name another device: it then keeps one
+  /// there. Batches have their dtype and device; `rows` stay on the CPU, where noise is drawn.
+  BatchSource(const Part& part, double scale, Binarize binarize, const at::TensorOptions& options);
 
   /// The same rows, where only some labels are known: `labels` is int64 [N], -1 where unknown. An
   /// epoch then goes over the rows without a label, and `per_batch` of the others (or all, where
@@ -34,12 +35,16 @@ class BatchSource {
   [[nodiscard]] int64_t dim() const { return x_.size(1); }
   /// **RNG** Binarize::kSample draws from site "binarize" of `noise`, a row at a time; which rows
   /// with labels join, from site "labelled".
-  [[nodiscard]] Batch gather(const at::Tensor& rows, const Noise& noise) const;
+  /// An earlier batch may be given up: the memory of its "x" is written again where it is large
+  /// enough, so that batches lie in one place (`PlannedStep` has nothing to copy then).
+  [[nodiscard]] Batch gather(const at::Tensor& rows, const Noise& noise,
+                             const Batch& given_up = {}) const;
   /// Rows first .. first + count - 1.
   [[nodiscard]] Batch range(int64_t first, int64_t count, const Noise& noise) const;
 
  private:
-  [[nodiscard]] Batch gather_all(const at::Tensor& rows, const Noise& noise) const;
+  [[nodiscard]] Batch gather_all(const at::Tensor& rows, const Noise& noise,
+                                 const Batch& given_up) const;
 
   at::Tensor x_, mask_;
   at::Tensor labels_, stream_, labelled_;  // int64 [N]; and rows of either kind

@@ -43,6 +43,8 @@ class Noise {
   [[nodiscard]] at::Tensor normal(at::IntArrayRef shape, const at::TensorOptions& options) const;
   /// 1 with the probability given, else 0, in the dtype of `probs`.
   [[nodiscard]] at::Tensor bernoulli(const at::Tensor& probs) const;
+  /// The same draws in the place of `probs`. **Throws** ShapeError unless contiguous, on the CPU.
+  void bernoulli_in_place(const at::Tensor& probs) const;
 
   using Counter = std::array<uint32_t, 4>;  ///< of Philox
   /// As many numbers as an element may need: what a rejection sampler draws from. V is double, or

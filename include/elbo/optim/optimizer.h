@@ -9,6 +9,10 @@
 
 namespace elbo {
 
+namespace detail {
+class UpdatesOnDevice;
+}
+
 /// Ascends an objective. `gradient` holds d objective / d parameter.
 ///
 /// **Equation** g = gradient_scale * gradient - prior_precision * parameter: the second term is
@@ -34,6 +38,10 @@ class Optimizer {
   /// State by name, to be saved and put back; tensors are shared, not copied.
   [[nodiscard]] virtual std::map<std::string, at::Tensor> state() const = 0;
   [[nodiscard]] virtual std::string name() const = 0;
+
+ protected:
+  /// What is kept where the parameters are not on the CPU.
+  std::shared_ptr<detail::UpdatesOnDevice> on_device_;
 };
 
 /// Plain gradient ascent.

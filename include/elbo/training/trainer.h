@@ -86,6 +86,7 @@ class Trainer {
   double base_lr_;
   int64_t steps_per_epoch_;
   Progress progress_;
+  Batch batch_;  // of the last step
   Sums sums_;
   int64_t last_checkpoint_step_ = -1;
 };

@@ -27,11 +27,11 @@ ELBO_CLONES void clamp(double* x, double lower, double upper, int64_t count) {
     x[i] = x[i] > upper ? upper : x[i];
   }
 }
-ELBO_CLONES void are_below(const double* x, const float* limit, float* out, int64_t count) {
-  for (int64_t i = 0; i < count; ++i) out[i] = x[i] < static_cast<double>(limit[i]) ? 1.0F : 0.0F;
+ELBO_CLONES void are_below(const double* x, float* y, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) y[i] = x[i] < static_cast<double>(y[i]) ? 1.0F : 0.0F;
 }
-ELBO_CLONES void are_below(const double* x, const double* limit, double* out, int64_t count) {
-  for (int64_t i = 0; i < count; ++i) out[i] = x[i] < limit[i] ? 1.0 : 0.0;
+ELBO_CLONES void are_below(const double* x, double* y, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) y[i] = x[i] < y[i] ? 1.0 : 0.0;
 }
 
 }  // namespace elbo::blocks

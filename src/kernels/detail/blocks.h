@@ -27,8 +27,8 @@ void scale(double* x, const double* by, int64_t count);
 /// Into [lower, upper]; NaN stays.
 void clamp(double* x, double lower, double upper, int64_t count);
 
-/// out[i] = 1 where x[i] < limit[i], else 0.
-void are_below(const double* x, const float* limit, float* out, int64_t count);
-void are_below(const double* x, const double* limit, double* out, int64_t count);
+/// y[i] = 1 where x[i] < y[i], else 0.
+void are_below(const double* x, float* y, int64_t count);
+void are_below(const double* x, double* y, int64_t count);
 
 }  // namespace elbo::blocks
