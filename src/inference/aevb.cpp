@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <optional>
 #include <vector>
 
@@ -20,6 +21,7 @@ Aevb::Aevb(Program model, Program guide, FlatParameters parameters,
       second_(parameters_.gradients()) {
   if (options_.bfloat16_products) (void)Bfloat16Products();  // now rather than at the first step
   detail::check_weight_prior(options_.weight_prior);
+  for (const auto& name : options_.weight_prior_on) (void)parameters_.segment(name);
 }
 
 const at::Tensor& Aevb::Seed::of(const at::Tensor& terms, double value) {
@@ -84,22 +86,31 @@ StepResult Aevb::gradient(const Batch& batch, const Noise& noise, PlannedStep& p
   return result;
 }
 
-double Aevb::ascend(const Segment& segment, int64_t total) {
-  return detail::ascend(*optimizer_, parameters_, segment,
-                        {.total = total,
-                         .weight_prior = options_.weight_prior,
-                         .full_data = options_.full_data_objective});
+double Aevb::ascend(Moves moves, int64_t total) {
+  const auto& with_prior = options_.weight_prior_on;
+  double log_prior = 0;
+  for (const Segment& segment : parameters_.segments()) {
+    if (moves != Moves::kAll && (moves == Moves::kTheta) != (segment.name == "theta")) continue;
+    const bool has_prior = with_prior.empty() || std::find(with_prior.begin(), with_prior.end(),
+                                                           segment.name) != with_prior.end();
+    log_prior += detail::ascend(*optimizer_, parameters_, segment,
+                                {.total = total,
+                                 .weight_prior = has_prior ? options_.weight_prior : 0,
+                                 .full_data = options_.full_data_objective});
+  }
+  return log_prior;
 }
 
 StepResult Aevb::step(const Batch& batch, const Noise& noise) {
   StepResult result = gradient(batch, noise, first_);
   if (options_.update == Update::kJoint) {
-    result.log_prior = ascend(parameters_.all(), batch.total);
+    result.log_prior = ascend(Moves::kAll, batch.total);
     return result;
   }
-  result.log_prior = ascend(parameters_.segment("phi"), batch.total);
+  (void)parameters_.segment("theta");  // that there is one to move apart
+  result.log_prior = ascend(Moves::kOthers, batch.total);
   result.gradient_evaluations += gradient(batch, noise.site("theta"), second_).gradient_evaluations;
-  result.log_prior += ascend(parameters_.segment("theta"), batch.total);
+  result.log_prior += ascend(Moves::kTheta, batch.total);
   return result;
 }
 

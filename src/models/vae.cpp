@@ -188,11 +188,11 @@ std::vector<std::pair<std::string, NamedParameters>> Vae::parameters() const {
     for (const auto& item : module.named_parameters()) out.emplace_back(item.key(), item.value());
     return out;
   };
-  auto phi = named(of(*encoder_), "encoder.");
+  const auto phi = named(of(*encoder_), "encoder.");
   if (!bayesian_decoder_) return {{"theta", named(of(*decoder_), "decoder.")}, {"phi", phi}};
-  const auto xi = named(bayesian_decoder_->posterior_parameters(), "decoder.");
-  phi.insert(phi.end(), xi.begin(), xi.end());
-  return {{"theta", named(bayesian_decoder_->prior_parameters(), "decoder.")}, {"phi", phi}};
+  return {{"theta", named(bayesian_decoder_->prior_parameters(), "decoder.")},
+          {"phi", phi},
+          {"xi", named(bayesian_decoder_->posterior_parameters(), "decoder.")}};
 }
 
 void Vae::initialise(nn::Init init, const Noise& noise) const {

@@ -55,6 +55,14 @@ TEST_F(CliBayes, LearnsGoesOnToTheBitAndIsUsedAsAnyRun) {
   EXPECT_EQ(npy_shape(read("x.npy")), "(200, 64)");
 }
 
+TEST_F(CliBayes, AWeightPriorIsOnTheEncoderAlone) {
+  for (const char* prior : {"0", "100"}) expect_success(run(prior, "6", {"--weight-prior", prior}));
+  const auto last = [&](const char* name) { return metrics(name).back(); };
+  EXPECT_EQ(last("0").at("log_prior"), 0);
+  EXPECT_NE(last("100").at("log_prior"), 0);
+  EXPECT_LT(last("100").at("test_kl"), last("0").at("test_kl"));
+}
+
 TEST_F(CliBayes, RefusesWhatWouldTreatTheWeightsAsOfOneRow) {
   const auto refuses = [&](const Words& more, const std::string& part) {
     expect_refusal(run("B", "1", more), EX_CONFIG, part);
@@ -62,7 +70,6 @@ TEST_F(CliBayes, RefusesWhatWouldTreatTheWeightsAsOfOneRow) {
   refuses({"--learner", "wake-sleep"}, "--weights bayes");
   refuses({"--learner", "score-function"}, "expected --learner aevb");
   refuses({"--objective", "iwae"}, "--objective sgvb-a or sgvb-b");
-  refuses({"--weight-prior", "1"}, "--weight-prior 1");
   expect_success(run("A", "1"));
   expect_refusal({"evaluate", "A", "pictures.idx", "--estimator", "importance"}, EX_CONFIG,
                  "--estimator importance");

@@ -148,6 +148,24 @@ TEST(Aevb, WeightPriorPullsByOneNth) {
   EXPECT_NEAR(result.log_prior, log_prior / 12, kTolerance);
 }
 
+TEST(Aevb, WeightPriorMayBeOnOneSegment) {
+  for (const Update update : {Update::kJoint, Update::kAlternating}) {
+    const Problem with, without;
+    auto pulled = with.aevb({.update = update, .weight_prior = 2, .weight_prior_on = {"phi"}});
+    auto free = without.aevb({.update = update});
+    const StepResult result = pulled.step(with.batch, Noise(4));
+    (void)free.step(without.batch, Noise(4));
+    const double pull = kRate * 2.0 / 12;
+    EXPECT_NEAR(with.m.item<double>(), without.m.item<double>() - pull * kStart[1], kTolerance);
+    EXPECT_NEAR(with.s.item<double>(), without.s.item<double>() - pull * kStart[2], kTolerance);
+    if (update == Update::kJoint)
+      EXPECT_EQ(with.theta.item<double>(), without.theta.item<double>());
+    const double log_prior = log_normal(kStart[1], 0, 0.5) + log_normal(kStart[2], 0, 0.5);
+    EXPECT_NEAR(result.log_prior, log_prior / 12, kTolerance);
+  }
+  EXPECT_THROW((void)Problem().aevb({.weight_prior_on = {"xi"}}), ConfigError);
+}
+
 TEST(Aevb, FullDataObjectiveIsNTimesThePerDatumOne) {
   const Problem p;
   auto aevb = p.aevb({.weight_prior = 2, .full_data_objective = true});
@@ -215,7 +233,7 @@ TEST(Aevb, RejectsInvalidOptions) {
   FlatParameters unnamed({{"all", {{"theta", p.theta}, {"m", p.m}, {"s", p.s}}}});
   Aevb aevb(p.model(), p.guide(), unnamed, std::make_unique<Sgd>(kRate),
             {.update = Update::kAlternating});
-  EXPECT_THROW((void)aevb.step(p.batch, Noise(1)), ConfigError) << "no segment phi";
+  EXPECT_THROW((void)aevb.step(p.batch, Noise(1)), ConfigError) << "no segment theta";
 }
 
 }  // namespace

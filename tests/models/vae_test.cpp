@@ -128,6 +128,9 @@ TEST(BayesianVae, LearnsItsWeightsPriorAndPosterior) {
   ASSERT_EQ(segments[0].second.size(), 2u);
   EXPECT_EQ(segments[0].second[0].first, "decoder.prior_log_scale");
   EXPECT_EQ(segments[0].second[1].first, "decoder.basis");
+  EXPECT_EQ(segments[1].first, "phi");
+  for (const auto& [name, parameter] : segments[1].second) EXPECT_EQ(name.rfind("encoder.", 0), 0u);
+  EXPECT_EQ(segments[2].first, "xi");
   std::map<std::string, at::Tensor> start;
   for (const auto& [name, parameter] : named_parameters(vae)) start[name] = parameter.clone();
   const auto batch = grey_batch(20, 6);
@@ -158,7 +161,7 @@ TEST(BayesianVae, AtMeanWeightsIsAnOrdinaryOneThatDecodesAlike) {
     const auto bound = Sgvb{}(fixed->model(), fixed->guide(), batch, Noise(2));
     EXPECT_FALSE(bound.global.defined());
     const auto first = fixed->parameters()[0].second.front().second;
-    EXPECT_FALSE(first.is_alias_of(vae.parameters()[1].second.back().second));
+    EXPECT_FALSE(first.is_alias_of(vae.parameters()[2].second.back().second));
     EXPECT_EQ(fixed->at_mean_weights()->config(), fixed->config());
   }
 }

@@ -34,6 +34,8 @@ AevbOptions aevb_options(const Model& model, const Settings& s, int64_t rows) {
                       .full_data_objective = s.word("objective-scale") == "full-data",
                       .bfloat16_products = s.word("precision") == "bfloat16",
                       .planned = true};
+  // The decoder's weights have a prior of their own, which is learnt.
+  if (s.word("weights") == "bayes") options.weight_prior_on = {"phi"};
   if (s.word("learner") == "score-function") {
     const ScoreFunction score{samples, make_baseline(s.word("baseline"), model.data_dim())};
     options.estimator = score;
@@ -172,17 +174,10 @@ void check_learner(const Settings& s) {
     throw ConfigError(
         fmt::format("--mc-samples {}: wake-sleep has 1; expected --learner rws, which weights them",
                     s.integer("mc-samples")));
-  if (s.word("weights") == "bayes") {
-    if (learner != "aevb" || s.word("objective") == "iwae")
-      throw ConfigError(
-          "--weights bayes: its q(W) is shared by all rows; expected --learner aevb and "
-          "--objective sgvb-a or sgvb-b");
-    if (s.real("weight-prior") != 0)
-      throw ConfigError(
-          fmt::format("--weight-prior {}: with --weights bayes the weights have a "
-                      "prior that is learnt; expected 0",
-                      s.word("weight-prior")));
-  }
+  if (s.word("weights") == "bayes" && (learner != "aevb" || s.word("objective") == "iwae"))
+    throw ConfigError(
+        "--weights bayes: its q(W) is shared by all rows; expected --learner aevb and "
+        "--objective sgvb-a or sgvb-b");
   const bool leaves_out = learner == "score-function" && s.word("baseline") == "leave-one-out";
   if ((leaves_out || learner == "rws") && s.integer("mc-samples") < 2)
     throw ConfigError(

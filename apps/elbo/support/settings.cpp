@@ -154,8 +154,10 @@ const std::vector<Setting>& settings() {
       {"mc-samples", "L, samples of z a row", "1", "an integer >= 1", Kind::kInteger, 1, kGradient},
       {"init", "weights from N(0, 0.01^2), or Xavier's uniform", "xavier", "aevb | xavier",
        Kind::kWord, 0, kGradient},
-      {"weight-prior", "precision of the Gaussian prior on all weights (MAP); 0 for none", "0",
-       "a number >= 0", Kind::kReal, 0, kGradient},
+      {"weight-prior",
+       "precision of the Gaussian prior on all weights (MAP), of --weights bayes on the encoder's; "
+       "0 for none",
+       "0", "a number >= 0", Kind::kReal, 0, kGradient},
       {"objective-scale", "the bound per datum, or of the full data (AEVB eq 8)", "datum",
        "datum | full-data", Kind::kWord, 0, kGradient},
       {"optimizer", "the optimiser", "adam", "sgd | adagrad | adam", Kind::kWord, 0, kGradient},

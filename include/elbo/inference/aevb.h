@@ -2,6 +2,8 @@
 #pragma once
 
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "elbo/estimators/sgvb.h"
 #include "elbo/inference/learner.h"
@@ -20,8 +22,10 @@ struct AevbOptions {
   /// What the estimator keeps from step to step (a baseline's, say), to be saved with the rest.
   std::map<std::string, at::Tensor> estimator_state = {};
   Update update = Update::kJoint;
-  /// Precision of the Gaussian prior on all weights and biases (AEVB 5: 1); 0 for none.
+  /// Precision of the Gaussian prior on weights and biases (AEVB 5: 1); 0 for none.
   double weight_prior = 0;
+  /// The segments whose parameters have it; empty: all.
+  std::vector<std::string> weight_prior_on = {};
   /// Ascend the full-data bound of AEVB eq 8 instead of the bound per datum: the paper's scale.
   bool full_data_objective = false;
   /// Products of the layers in bfloat16 (see Bfloat16Products), all else in the model's dtype.
@@ -32,7 +36,8 @@ struct AevbOptions {
 };
 
 /// Maximises a bound, SGVB's unless another is given, over the segments "theta" (model) and "phi"
-/// (guide), or whichever segments the parameters have. Works on any pair of programs.
+/// (guide), or whichever segments the parameters have; updates that alternate move "theta" apart
+/// from all others. Works on any pair of programs.
 class Aevb final : public Learner {
  public:
   Aevb(Program model, Program guide, FlatParameters parameters,
@@ -48,8 +53,9 @@ class Aevb final : public Learner {
   StepResult gradient(const Batch& batch, const Noise& noise, PlannedStep& planned);
   /// Leaves the gradient in the flat buffer; gives the bound's terms, in Bound's order.
   std::vector<at::Tensor> differentiate(const Batch& batch, const Noise& noise);
-  /// Moves a segment; gives (1/N) log p of its weights as they were.
-  double ascend(const Segment& segment, int64_t total);
+  enum class Moves { kAll, kTheta, kOthers };
+  /// Moves segments; gives (1/N) log p of their weights as they were.
+  double ascend(Moves moves, int64_t total);
 
   /// The gradient of each of some terms, all alike: the same tensor from step to step, for sizes
   /// seldom change.

@@ -17,7 +17,8 @@ class Model {
 
   [[nodiscard]] virtual Program model() const = 0;
   [[nodiscard]] virtual Program guide() const = 0;
-  /// Segments "theta" (the model's parameters) and "phi" (the guide's).
+  /// Segments "theta" (the model's parameters) and "phi" (the guide's, but for what a model says
+  /// has a segment of its own).
   [[nodiscard]] virtual std::vector<std::pair<std::string, NamedParameters>> parameters() const = 0;
 
   /// What belongs to it too, and is saved with it, but is not learnt with it.

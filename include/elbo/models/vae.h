@@ -60,8 +60,8 @@ struct VaeConfig {
 
 /// z ~ N(0, I), x ~ p(x | decoder(z)); q(z | x) from the encoder. Sites "z" and "x", plate "data",
 /// column "x" of the batch: [M, D]. With kBayes also the site "decoder.weights" outside of the
-/// plate; theta is then the scales and axes of p(W), and phi the encoder's weights and q(W)'s
-/// parameters.
+/// plate; theta is then the scales and axes of p(W), and q(W)'s parameters are a segment "xi" of
+/// their own.
 class Vae final : public Model {
  public:
   Vae(VaeConfig config, const at::TensorOptions& options);
