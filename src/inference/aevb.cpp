@@ -89,7 +89,10 @@ StepResult Aevb::gradient(const Batch& batch, const Noise& noise, PlannedStep& p
 double Aevb::ascend(Moves moves, int64_t total) {
   const auto& with_prior = options_.weight_prior_on;
   double log_prior = 0;
-  for (const Segment& segment : parameters_.segments()) {
+  // The guide's first: of all gradients its first layer's has been written last.
+  const auto& segments = parameters_.segments();
+  for (auto at = segments.rbegin(); at != segments.rend(); ++at) {
+    const Segment& segment = *at;
     if (moves != Moves::kAll && (moves == Moves::kTheta) != (segment.name == "theta")) continue;
     const bool has_prior = with_prior.empty() || std::find(with_prior.begin(), with_prior.end(),
                                                            segment.name) != with_prior.end();
