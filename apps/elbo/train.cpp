@@ -68,9 +68,11 @@ void finish(const LoadedRun& run, const data::DataSet& set, const Trainer& train
     fmt::print("test bound {:.4f} nats per datum\n", last["test_elbo"].get<double>());
   if (last.contains("test_error"))
     fmt::print("test error {:.2f} %\n", 100 * last["test_error"].get<double>());
+  const auto data = run.description.at("data").at("name").get<std::string>();
   if (!learns_guide(run.settings))
-    fmt::print("log p(x): elbo evaluate {} {} --estimator hmc\n", path,
-               run.description.at("data").at("name").get<std::string>());
+    fmt::print("log p(x): elbo evaluate {} {} --estimator hmc\n", path, data);
+  if (run.settings.word("weights") == "bayes")  // the bound above pays for drawing them
+    fmt::print("how well it predicts: elbo evaluate {} {} --weights predictive\n", path, data);
   fmt::print("wrote {}: open {} in a browser\n", path, run.directory.report().string());
 }
 

@@ -28,7 +28,8 @@ TEST_F(CliBayes, LearnsGoesOnToTheBitAndIsUsedAsAnyRun) {
   for (const Words& more : {Words{}, Words{"--update", "alternating", "--objective", "sgvb-a"}}) {
     const std::string name = more.empty() ? "joint" : "alternating";
     const std::string whole = "whole-" + name, split = "split-" + name;
-    expect_success(run(whole, "6", more));
+    EXPECT_TRUE(contains(expect_success(run(whole, "6", more)),
+                         "elbo evaluate " + whole + " pictures.idx --weights predictive\n"));
     EXPECT_EQ(settings(whole).at("weights"), "bayes");
     expect_success(run(split, "2", more));
     expect_success({"train", "--out", split, "--resume", "--epochs", "6"});
