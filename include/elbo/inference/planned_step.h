@@ -21,8 +21,9 @@ namespace elbo {
 /// copied. On a CUDA device the plan is a captured graph.
 ///
 /// The first replay, and every `kCheckEvery`-th after it, runs the code too. Where the two differ
-/// in one bit (on a GPU, in the fourth digit), or where the code cannot be recorded, it is run at every step from then on: a
-/// program whose course changes as it learns is served at most so many steps with its old course.
+/// in one bit (on a GPU, in the fourth digit), or where the code cannot be recorded, it is run at
+/// every step from then on: a program whose course changes as it learns is served at most so many
+/// steps with its old course.
 class PlannedStep {
  public:
   static constexpr int64_t kCheckEvery = 500;

@@ -30,8 +30,9 @@ struct RecordedPlan;
 class Plan {
  public:
   /// Runs `body`, which draws from streams of `noise` and computes on `device`. The tensors that it
-  /// makes are kept as long as the plan. On a CUDA device `body` must have run before, for libraries
-  /// start at their first call, and what it does there has no effect until it is replayed.
+  /// makes are kept as long as the plan. On a CUDA device `body` must have run before, for
+  /// libraries start at their first call, and what it does there has no effect until it is
+  /// replayed.
   [[nodiscard]] static Plan record(const Noise& noise, const std::function<void()>& body,
                                    at::Device device = at::kCPU);
 

@@ -25,7 +25,7 @@ using RuleOnDevice =
     std::function<at::Tensor(const at::Tensor& g, const UpdateNumbers<at::Tensor>& numbers)>;
 
 /// The plain twin of the optimiser's pass (src/optim/optimizer.cpp), by ATen's operations: on any
-/// device, and on a CUDA device from the third step on as a captured graph.
+/// device; on a CUDA device as a graph, captured at the second step.
 class UpdatesOnDevice {
  public:
   /// As Optimizer::step on a segment that is counted as one.
