@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <limits>
 #include <memory>
+#include <optional>
 
 #include "commands.h"
 #include "elbo/error.h"
@@ -169,19 +170,20 @@ void train(const Arguments& a) {
   if (!learns_guide(s)) bar.quantity = "log p(x, z)";
   trainer.on_step = [&](const Progress& p) { bar.update(p); };
   double sigma = std::numeric_limits<double>::infinity();
+  std::optional<data::BatchSource> test;
+  if (set.test.rows() > 0 && learns_guide(s)) test.emplace(set.test, set.scale, binarize, options);
   trainer.on_epoch = [&](const Progress&) {
     auto out = trainee.diagnostics ? trainee.diagnostics() : nlohmann::json::object();
-    if (set.test.rows() == 0 || !learns_guide(s)) return out;
-    const data::BatchSource test(set.test, set.scale, binarize, options);
+    if (!test) return out;
     EvaluateOptions evaluation;
     evaluation.seed = seed;
-    const auto e = evaluate_elbo(*run->model, test, evaluation);
+    const auto e = evaluate_elbo(*run->model, *test, evaluation);
     out.update({{"test_elbo", e.mean},
                 {"test_standard_error", e.standard_error},
                 {"test_reconstruction", e.reconstruction},
                 {"test_kl", e.kl}});
-    out.update(test_error(*run->model, set, test));
-    sigma = smallest_sigma(*run->model, test, evaluation);
+    out.update(test_error(*run->model, set, *test));
+    sigma = smallest_sigma(*run->model, *test, evaluation);
     if (std::isfinite(sigma)) out["smallest_sigma"] = sigma;
     return out;
   };

@@ -10,6 +10,7 @@
 #include "elbo/error.h"
 #include "elbo/kernels/elementwise.h"
 #include "kernels/detail/blocks.h"
+#include "kernels/detail/host.h"
 #include "kernels/detail/philox.h"
 #include "kernels/detail/recording.h"
 #include "kernels/detail/team.h"
@@ -289,25 +290,9 @@ void Noise::run(const Kernel& kernel) const {
         [noise = *this, kernel](uint64_t now) mutable { kernel(noise = noise.step(now)); });
 }
 
-namespace {
-
-/// Where numbers for tensors of these options are drawn: where they will be copied to a GPU in
-/// pinned memory, which a captured graph can read.
-at::Tensor empty_on_host(at::IntArrayRef shape, const at::TensorOptions& options) {
-  const auto host = at::TensorOptions(options).device(at::kCPU).requires_grad(false);
-  return at::empty(shape, options.device().is_cuda() ? host.pinned_memory(true) : host);
-}
-
-at::Tensor on_device(const at::Tensor& drawn, at::Device device) {
-  if (device.is_cpu()) return drawn;
-  return drawn.to(device, drawn.scalar_type(), /*non_blocking=*/device.is_cuda());
-}
-
-}  // namespace
-
 template <class Tile>
 at::Tensor Noise::fill(at::IntArrayRef shape, const at::TensorOptions& options) const {
-  auto out = empty_on_host(shape, options);
+  auto out = detail::empty_on_host(shape, options);
   run([out](const Noise& noise) {
     AT_DISPATCH_FLOATING_TYPES(out.scalar_type(), "Noise", [&] {
       scalar_t* data = out.data_ptr<scalar_t>();
@@ -321,7 +306,7 @@ at::Tensor Noise::fill(at::IntArrayRef shape, const at::TensorOptions& options) 
                                  });
     });
   });
-  return on_device(out, options.device());
+  return detail::on_device(out, options.device());
 }
 
 namespace {
@@ -342,7 +327,7 @@ template <class Tile>
 at::Tensor Noise::fill(const Formula& formula, at::IntArrayRef shape,
                        at::TensorList parameters) const {
   const auto options = parameters[0].options().requires_grad(false);
-  auto out = empty_on_host(shape, options);
+  auto out = detail::empty_on_host(shape, options);
   const auto held = held_parameters(parameters, shape);
   constexpr int64_t kRoom = blocks::kSize + kTile * Tile::kEach;
   run([out, held, &formula](const Noise& noise) {
@@ -372,7 +357,7 @@ at::Tensor Noise::fill(const Formula& formula, at::IntArrayRef shape,
       noise.for_each_block<Tile>(noise.layout_of(out), sink);
     });
   });
-  return on_device(out, options.device());
+  return detail::on_device(out, options.device());
 }
 
 at::Tensor Noise::draw(const Formula& formula, Numbers numbers, at::IntArrayRef shape,
@@ -416,7 +401,7 @@ at::Tensor Noise::draw_with(at::IntArrayRef shape, at::TensorList parameters,
   constexpr size_t kMaxParameters = 4;
   if (parameters.size() > kMaxParameters) throw ShapeError("Noise::draw: at most 4 parameters");
   const auto& options = parameters[0].options();
-  auto out = empty_on_host(shape, options);
+  auto out = detail::empty_on_host(shape, options);
   const auto held = held_parameters(parameters, shape);
   run([out, held, element](const Noise& noise) {
     const Layout layout = noise.layout_of(out);
@@ -457,7 +442,7 @@ at::Tensor Noise::draw_with(at::IntArrayRef shape, at::TensorList parameters,
       });
     });
   });
-  return on_device(out, options.device());
+  return detail::on_device(out, options.device());
 }
 
 at::Tensor Noise::draw(Sampler sampler, at::IntArrayRef shape, at::TensorList parameters) const {

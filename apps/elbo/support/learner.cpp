@@ -116,14 +116,14 @@ void check_device(const Settings& s) {
   if (s.word("device") == "cpu") return;
   const auto expect = [&](bool held, const char* flag, const char* what) {
     if (!held)
-      throw ConfigError(fmt::format("--device {}: expected {}, not {} {}", s.word("device"), what,
-                                    flag, s.word(flag + 2)));
+      throw ConfigError(fmt::format("--device {}: expected {}, not --{} {}", s.word("device"), what,
+                                    flag, s.word(flag)));
   };
   const auto& learner = s.word("learner");
-  expect(s.word("model") == "vae", "--model", "a vae");
-  expect(learner == "aevb" || learner == "wake-sleep" || learner == "rws", "--learner",
+  expect(s.word("model") == "vae", "model", "a vae");
+  expect(learner == "aevb" || learner == "wake-sleep" || learner == "rws", "learner",
          "aevb, wake-sleep or rws");
-  expect(s.word("precision") != "bfloat16", "--precision", "float32 or float64");
+  expect(s.word("precision") != "bfloat16", "precision", "float32 or float64");
   if (!at::hasCUDA())
     throw ConfigError(fmt::format("--device {}: {}; expected cpu", s.word("device"),
                                   at::globalContext().hasCUDART()

@@ -2,6 +2,8 @@
 
 #include <ATen/core/grad_mode.h>
 
+#include "kernels/detail/host.h"
+
 namespace elbo::detail {
 
 Optimizer::Seen UpdatesOnDevice::step(FlatParameters& parameters, const Segment& segment,
@@ -10,9 +12,7 @@ Optimizer::Seen UpdatesOnDevice::step(FlatParameters& parameters, const Segment&
   const auto& values = parameters.values();
   const at::Device device = values.device();
   Update& update = of_segment_[segment.begin];
-  if (!update.numbers.defined())
-    update.numbers =
-        at::empty({4}, values.options().device(at::kCPU).pinned_memory(device.is_cuda()));
+  if (!update.numbers.defined()) update.numbers = empty_on_host({4}, values.options());
   // No launch reads the old ones any more: each ended with its sums.
   update.numbers.copy_(
       at::tensor({numbers.scale, numbers.precision, numbers.rate, numbers.root}, at::kDouble));
@@ -20,12 +20,11 @@ Optimizer::Seen UpdatesOnDevice::step(FlatParameters& parameters, const Segment&
     const at::NoGradGuard no_grad;
     const auto w = values.narrow(0, segment.begin, segment.size());
     const auto gradient = parameters.gradients().narrow(0, segment.begin, segment.size());
-    const auto now =
-        update.numbers.to(device, values.scalar_type(), /*non_blocking=*/device.is_cuda());
-    const UpdateNumbers<at::Tensor> on_device = {now[0], now[1], now[2], now[3]};
+    const auto given = on_device(update.numbers, device);
+    const UpdateNumbers<at::Tensor> now = {given[0], given[1], given[2], given[3]};
     update.seen = at::stack({w.square().sum(), gradient.square().sum()});
     const auto ascent = at::nan_to_num(gradient, 0, 0, 0);
-    w.add_(rule(ascent * on_device.scale - w * on_device.precision, on_device));
+    w.add_(rule(ascent * now.scale - w * now.precision, now));
   };
   constexpr int64_t kWarmUp = 1;  // steps before the one that is captured
   if (Plan::can_record(device) && !update.plan && update.steps == kWarmUp)
