@@ -1,13 +1,18 @@
-// The heavy headers, compiled once a target.
+// What most sources of the library include, compiled once. What few include is better left to
+// them: whatever stands here is instantiated again in every source, used or not.
 #pragma once
 
 #include <ATen/ATen.h>
-#include <torch/csrc/autograd/custom_function.h>
-#include <torch/nn/module.h>
+#include <fmt/format.h>
+#include <immintrin.h>
 
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
 #include <functional>
 #include <map>
 #include <memory>
-#include <nlohmann/json.hpp>
+#include <numbers>
+#include <optional>
 #include <string>
 #include <vector>

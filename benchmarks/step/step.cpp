@@ -2,10 +2,11 @@
 // other in turn, the ratio of each pair, their median and its 95 % bootstrap interval.
 //
 //   elbo_bench_step [WORKLOAD..] [--threads 1,2] [--pairs 40] [--optimizer adam|adagrad|sgd]
-//                   [--bfloat16] [--unplanned] [--steps N]
+//                   [--bfloat16] [--unplanned] [--floor] [--steps N]
 //
-// --unplanned runs the programs at every step; --steps makes so many and measures nothing, for
-// instructions.py.
+// --unplanned runs the programs at every step; --floor takes for the step its products and one look
+// at each parameter, its gradient and the optimiser's state, which no step can do without; --steps
+// makes so many and measures nothing, for instructions.py.
 // W6 is inference: 1e6 rows encoded, 1e5 codes decoded, the bound of 1e4 rows; ms are of the whole.
 //
 // Prints a line a workload and number of threads: ms a step (median, least, largest), ms of the
@@ -77,7 +78,7 @@ std::vector<bench::Product> products_of(const Workload& w) {
 
 struct Settings {
   std::string optimizer = "adam";
-  bool bfloat16 = false, planned = true;
+  bool bfloat16 = false, planned = true, floor = false;
   int pairs = 40;
   int64_t steps = 0;  // for these alone
 };
@@ -213,17 +214,32 @@ void compare(const std::string& workload, const std::string& program, int thread
   std::fflush(stdout);
 }
 
+/// The products, and what the optimiser has to read of memory, each number once.
+std::function<void()> floor_of(const Workload& w, const Settings& settings) {
+  const auto products = products_of(w);
+  int64_t weights = 0;
+  for (const auto& product : products)
+    if (product.a_transposed) weights += product.m * product.n;
+  const int64_t states = settings.optimizer == "adam" ? 2 : settings.optimizer == "adagrad" ? 1 : 0;
+  return [limit = bench::limit_of(products, settings.bfloat16),
+          memory = at::ones({(2 + states) * weights}, at::kFloat)] {
+    limit();
+    (void)memory.sum();
+  };
+}
+
 void run(const Workload& w, int threads, const Settings& settings) {
   runtime::tune({.threads = threads});
+  const std::string how = settings.optimizer + (settings.bfloat16 ? " bfloat16" : " float32");
+  const auto limit = bench::limit_of(products_of(w), settings.bfloat16);
+  if (settings.floor)
+    return compare(w.name, "floor " + how, threads, settings.pairs, floor_of(w, settings), limit);
   Training training(w, settings);
   for (int64_t i = 0; i < settings.steps; ++i) training.step();
   if (settings.steps > 0) return;
   compare(
-      w.name,
-      "elbo " + settings.optimizer + (settings.bfloat16 ? " bfloat16" : " float32") +
-          (settings.planned ? "" : " unplanned"),
-      threads, settings.pairs, [&] { training.step(); },
-      bench::limit_of(products_of(w), settings.bfloat16));
+      w.name, "elbo " + how + (settings.planned ? "" : " unplanned"), threads, settings.pairs,
+      [&] { training.step(); }, limit);
 }
 
 void run_inference(int threads, int pairs) {
@@ -254,6 +270,8 @@ int main(int argc, char** argv) {
       settings.bfloat16 = true;
     } else if (flag == "--unplanned") {
       settings.planned = false;
+    } else if (flag == "--floor") {
+      settings.floor = true;
     } else if (flag == "--steps" && has_value) {
       settings.steps = std::stoi(argv[++i]);
     } else {

@@ -1,8 +1,18 @@
+// What most commands include.
 #pragma once
 
 #include <ATen/ATen.h>
 #include <fmt/format.h>
+#include <immintrin.h>
+#include <torch/nn/module.h>
 
 #include <CLI/CLI.hpp>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <span>
 #include <string>
+#include <vector>
