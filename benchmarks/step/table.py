@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""One table of training steps: elbo and the matrix products' limit (step.cpp), and PyTorch as
-installed and as tuned as its settings go (peer.py). The peers' ratios are to the limit of the same
+"""One table of training steps: elbo, the matrix products' limit and the floor that memory sets
+(step.cpp), and PyTorch as installed and as tuned as its settings go (peer.py). The peers' ratios are to the limit of the same
 workload, type and threads.
 
     table.py BUILD_DIR [--workloads w1,w2,w3,w5] [--threads 1,2] [--pairs 40]
@@ -58,7 +58,7 @@ def main():
     for workload in a.workloads.split(","):
         for threads in a.threads.split(","):
             limits = {}
-            for flags in ([], ["--optimizer", "adagrad"], ["--bfloat16"]):
+            for flags in (["--floor"], ["--floor", "--bfloat16"], [], ["--optimizer", "adagrad"], ["--bfloat16"]):
                 command = [a.build / "elbo_bench_step", workload, "--threads", threads,
                            "--pairs", str(a.pairs), *flags]
                 out = subprocess.run(command, capture_output=True, text=True)
@@ -66,7 +66,7 @@ def main():
                     print(f"{workload}: {' '.join(flags)}: {out.stderr.strip()}", file=sys.stderr)
                     continue
                 cells = out.stdout.strip().splitlines()[1].split("\t")
-                limits["bfloat16" if flags == ["--bfloat16"] else "float32"] = float(cells[6])
+                limits["bfloat16" if "--bfloat16" in flags else "float32"] = float(cells[6])
                 add(cells)
             if workload not in ("w1", "w2", "w3"):
                 continue
