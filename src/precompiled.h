@@ -4,7 +4,6 @@
 
 #include <ATen/ATen.h>
 #include <fmt/format.h>
-#include <immintrin.h>
 
 #include <algorithm>
 #include <cmath>
@@ -16,3 +15,6 @@
 #include <optional>
 #include <string>
 #include <vector>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif

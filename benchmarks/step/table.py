@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """One table of training steps: elbo, the matrix products' limit and the floor that memory sets
-(step.cpp), and PyTorch as installed and as tuned as its settings go (peer.py). The peers' ratios are to the limit of the same
-workload, type and threads.
+(step.cpp), and PyTorch as installed and as tuned as its settings go (peer.py). The peers' ratios
+are to the limit of the same workload, type and threads.
 
     table.py BUILD_DIR [--workloads w1,w2,w3,w5] [--threads 1,2] [--pairs 40]
 

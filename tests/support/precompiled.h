@@ -3,7 +3,6 @@
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
-#include <immintrin.h>
 
 #include <cmath>
 #include <functional>
@@ -13,3 +12,6 @@
 #include <optional>
 #include <string>
 #include <vector>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif

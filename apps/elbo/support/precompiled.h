@@ -3,7 +3,6 @@
 
 #include <ATen/ATen.h>
 #include <fmt/format.h>
-#include <immintrin.h>
 #include <torch/nn/module.h>
 
 #include <CLI/CLI.hpp>
@@ -16,3 +15,6 @@
 #include <span>
 #include <string>
 #include <vector>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
