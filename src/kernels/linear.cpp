@@ -57,22 +57,27 @@ struct Backward {
   bool add;  // to what `bias` holds
 };
 
-/// For a block of it, down the rows of a tile of columns after another (see kTile); into `bias` the
-/// sums of its rows.
+/// For a block of it; into `bias` the sums of its rows. Whole rows are passed along, else down a
+/// tile of columns after another (see kTile).
 template <Activation kActivation, bool kHalf>
 struct ThroughBlock {
   static void run(const Backward& b, const detail::RowBlock& block, float* bias) {
+    if (block.columns.size() == b.columns) {
+      std::fill_n(bias, b.columns, 0.0F);
+      return pass(b, block.rows, 0, b.columns, bias);
+    }
     detail::for_tiles(block.columns.begin, block.columns.end, [&](int64_t first, auto width) {
-      down(b, block.rows, first, width, bias + first);
+      float sums[detail::kTile] = {};
+      pass(b, block.rows, first, width, sums);
+      std::copy_n(sums, width, bias + first);
     });
   }
 
  private:
   template <class Width>
-  static void down(const Backward& b, const detail::Share& rows, int64_t begin, Width width,
-                   float* bias) {
+  static void pass(const Backward& b, const detail::Share& rows, int64_t begin, Width width,
+                   float* __restrict sums) {
     constexpr bool kIdentity = kActivation == Activation::kIdentity;
-    float sums[detail::kTile] = {};
     for (int64_t r = rows.begin; r < rows.end; ++r) {
       const int64_t at = r * b.columns + begin;
       const float* __restrict g = b.incoming + at;
@@ -89,7 +94,6 @@ struct ThroughBlock {
         sums[c] += through;
       }
     }
-    std::copy_n(sums, width, bias);
   }
 };
 using Through = void (*)(const Backward&, const detail::RowBlock&, float* bias);

@@ -1,7 +1,11 @@
 #include "elbo/inference/planned_step.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 #include <gtest/gtest.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include <utility>
 
 #include "elbo/estimators/importance_weighted.h"
 #include "elbo/inference/aevb.h"
@@ -9,6 +13,7 @@
 #include "elbo/kernels/linear.h"
 #include "estimators/toy.h"
 #include "inference/linear_vae.h"
+#include "kernels/detail/share.h"
 #include "support/other_device.h"
 
 namespace elbo {
@@ -77,6 +82,34 @@ TEST(PlannedStep, ReplaysFromTheThirdStepOn) {
   }
   EXPECT_TRUE(step.planned.replays());
   EXPECT_EQ(runs, 3);  // as it comes, recorded, and beside the first replay
+}
+
+/// Threads that wait for a plan's next kernel share a product out as they do where it is run: one
+/// that is too small for two, one for two, and one that is oneDNN's to share out.
+TEST(PlannedStep, MultipliesAlikeWhetherThreadsWaitOrNot) {
+  const int before = at::get_num_threads();
+  at::set_num_threads(2);
+  for (const bool common_cache : {false, true}) {
+    const detail::AssumedCommonCache assumed(common_cache);
+    for (const auto& [in, out] :
+         {std::pair{2000, 4}, {4, 2000}, {560, 200}, {200, 560}, {1100, 1100}}) {
+      const auto options = at::dtype(at::kFloat);
+      const auto weight = Noise(3).normal({out, in}, options).requires_grad_();
+      const auto bias = at::zeros({out}, options).requires_grad_();
+      auto effect = at::zeros({out, in}, options);
+      PlannedStep planned(effect);
+      for (uint64_t step = 0; step < 4; ++step) {
+        const auto x = Noise(4, step).normal({100, in}, options);
+        (void)planned(batch_of(x, 100), Noise(1, step), [&](const Batch& b, const Noise&) {
+          const auto y = fused_linear(b["x"], weight, bias, Activation::kTanh);
+          effect.copy_(torch::autograd::grad({y.sum()}, {weight})[0]);
+          return std::vector<at::Tensor>{y};
+        });
+      }
+      EXPECT_TRUE(planned.replays()) << in << " to " << out << ": " << planned.refusal();
+    }
+  }
+  at::set_num_threads(before);
 }
 
 /// A tensor that lies where it lay is read there; when another comes in its place it is neither

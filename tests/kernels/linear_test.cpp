@@ -5,9 +5,12 @@
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
 
+#include <utility>
+
 #include "elbo/error.h"
 #include "elbo/kernels/gradient_sink.h"
 #include "elbo/kernels/noise.h"
+#include "kernels/detail/share.h"
 
 namespace elbo {
 namespace {
@@ -52,8 +55,27 @@ TEST(Linear, AgreesWithItsTwinInValueAndGradient) {
       }
 }
 
+// A product by 1, of which the activation is left.
+TEST(Linear, TanhIsRightToThePlaceEverywhere) {
+  auto x =
+      at::cat({at::logspace(-30, 2, 4000, 10, at::kDouble),
+               at::linspace(0.5, 0.6, 1000, at::kDouble), at::tensor({0.0, INFINITY}, at::kDouble)})
+          .to(at::kFloat);
+  x = at::cat({x, -x}).unsqueeze(1);
+  const auto y =
+      fused_linear(x, at::ones({1, 1}), at::zeros({1}), Activation::kTanh).to(at::kDouble);
+  const auto exact = x.to(at::kDouble).tanh();
+  EXPECT_LT(((y - exact).abs() - 4e-7 * exact.abs()).max().item<double>(), 1e-37);
+  EXPECT_FALSE(((y * (1 + 1e-6) - exact).abs() <= 4e-7 * exact.abs()).all().item<bool>())
+      << "planted";
+  const auto lost =
+      fused_linear(at::full({1, 1}, NAN), at::ones({1, 1}), at::zeros({1}), Activation::kTanh);
+  EXPECT_TRUE(lost.isnan().all().item<bool>());
+}
+
 // Each of a product's three axes is shared out among threads by some of these, with and without
-// copies of parts, and the last by oneDNN; two bfloat16 numbers fit where a float does.
+// copies of parts, and the last by oneDNN, as are all where cores have a cache in common; two
+// bfloat16 numbers fit where a float does.
 TEST(Linear, AgreesWithItsTwinHoweverThreadsShareIt) {
   struct Shape {
     int64_t rows, in, out;
@@ -66,7 +88,9 @@ TEST(Linear, AgreesWithItsTwinHoweverThreadsShareIt) {
     const auto twin = linear_twin(a.x, a.weight, a.bias, Activation::kTanh);
     const auto g = normal(twin.sizes(), 4);
     const auto of_twin = torch::autograd::grad({twin}, a.leaves(), {g});
-    for (const int threads : {1, 2, 3}) {
+    for (const auto& [threads, common_cache] :
+         {std::pair{1, false}, {2, false}, {3, false}, {2, true}, {3, true}}) {
+      const detail::AssumedCommonCache assumed(common_cache);
       at::set_num_threads(threads);
       const auto ours = fused_linear(a.x, a.weight, a.bias, Activation::kTanh);
       const auto of_ours = torch::autograd::grad({ours}, a.leaves(), {g});

@@ -48,13 +48,14 @@ memory::desc second_of(const Key& k) { return matrix(k.k, k.n, k.b_transposed, k
 memory::desc bias_of(const Key& k) { return matrix(1, k.n); }
 memory::desc out_of(const Key& k) { return matrix(k.m, k.n); }
 
-/// While it lives, what this thread makes is planned for so many.
-class PlannedFor {
+/// While it lives, oneDNN takes so many threads for what this one asks for: some kernels settle it
+/// where they are made, others where they run.
+class Threads {
  public:
-  explicit PlannedFor(int threads) { omp_set_num_threads(threads); }
-  PlannedFor(const PlannedFor&) = delete;
-  PlannedFor& operator=(const PlannedFor&) = delete;
-  ~PlannedFor() { omp_set_num_threads(before_); }
+  explicit Threads(int threads) { omp_set_num_threads(threads); }
+  Threads(const Threads&) = delete;
+  Threads& operator=(const Threads&) = delete;
+  ~Threads() { omp_set_num_threads(before_); }
 
  private:
   int before_ = omp_get_max_threads();
@@ -85,7 +86,7 @@ dnnl::matmul make(const Key& key) {
   const auto description =
       key.bias ? dnnl::matmul::desc(first_of(key), second_of(key), bias_of(key), out_of(key))
                : dnnl::matmul::desc(first_of(key), second_of(key), out_of(key));
-  const PlannedFor planned(key.threads);
+  const Threads threads(key.threads);
   return dnnl::matmul(dnnl::matmul::primitive_desc(description, attributes, engine()));
 }
 
@@ -160,9 +161,33 @@ Matrix without_gaps(const Matrix& x, std::vector<float>& scratch) {
   return out;
 }
 
+/// Whether oneDNN may use these instructions here; its names are sets of bits.
+bool may_use(dnnl::cpu_isa wanted) {
+  static const auto all = static_cast<unsigned>(dnnl::get_effective_cpu_isa());
+  const auto bits = static_cast<unsigned>(wanted);
+  return (all & bits) == bits;
+}
+
+/// With AVX-512 it takes tanh along in its products; elsewhere in a pass of 5 ns a number.
+bool has_quick_tanh() { return may_use(dnnl::cpu_isa::avx512_core); }
+
+struct Tanh {
+  static void run(float* x, int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) x[i] = simd::tanh(x[i]);
+  }
+};
+void tanh_in_place(float* x, int64_t n, int threads) {
+  static const auto run = simd::Compiled<Tanh>::for_machine<float*, int64_t, int64_t>();
+  for_parts(threads, [&](int64_t part) {
+    const Share own = share_of(n, part, threads);
+    run(x, own.begin, own.end);
+  });
+}
+
 /// Of matrices without gaps; by oneDNN's own sharing among threads where they are more than one.
 void multiply_whole(const Matrix& a, const Matrix& b, float* out, const ProductOptions& options,
                     int threads = 1) {
+  const bool tanh_after = options.activation == Activation::kTanh && !has_quick_tanh();
   const Key key = {.m = a.rows,
                    .n = b.columns,
                    .k = a.columns,
@@ -171,7 +196,7 @@ void multiply_whole(const Matrix& a, const Matrix& b, float* out, const ProductO
                    .bfloat16 = a.bfloat16,
                    .bias = options.bias != nullptr,
                    .add = options.add,
-                   .activation = options.activation,
+                   .activation = tanh_after ? Activation::kIdentity : options.activation,
                    .threads = threads};
   // A thread's own: the memories hold the arguments of one call at a time.
   thread_local std::map<Key, Prepared> cache;
@@ -186,8 +211,12 @@ void multiply_whole(const Matrix& a, const Matrix& b, float* out, const ProductO
   prepared.b.set_data_handle(const_cast<void*>(b.data));
   prepared.out.set_data_handle(out);
   if (key.bias) prepared.bias.set_data_handle(const_cast<float*>(options.bias));
-  prepared.primitive.execute(stream, prepared.arguments);
-  stream.wait();
+  {
+    const Threads these(threads);
+    prepared.primitive.execute(stream, prepared.arguments);
+    stream.wait();
+  }
+  if (tanh_after) tanh_in_place(out, a.rows * b.columns, threads);
 }
 
 /// By this thread alone.
@@ -306,15 +335,7 @@ Traffic traffic_of(const Matrix& a, const Matrix& b) {
 
 bool has_product(const at::Tensor& x) { return x.is_cpu() && x.scalar_type() == at::kFloat; }
 
-bool has_bfloat16_product() {
-  switch (dnnl::get_effective_cpu_isa()) {
-    case dnnl::cpu_isa::avx512_core_bf16:
-    case dnnl::cpu_isa::avx512_core_amx:
-      return true;
-    default:
-      return false;
-  }
-}
+bool has_bfloat16_product() { return may_use(dnnl::cpu_isa::avx512_core_bf16); }
 
 void product(const Matrix& a, const Matrix& b, float* out, const ProductOptions& options) {
   TORCH_INTERNAL_ASSERT(a.columns == b.rows && a.bfloat16 == b.bfloat16);
@@ -324,7 +345,7 @@ void product(const Matrix& a, const Matrix& b, float* out, const ProductOptions&
   const int64_t parts = parts_for(a.rows * a.columns * b.columns, kGrain);
   const Traffic traffic = traffic_of(a, b);
   const bool large = std::max({traffic.a, traffic.b, traffic.out}) > kLarge;
-  const bool by_onednn = parts > 1 && (large || options.by_onednn);
+  const bool by_onednn = parts > 1 && (large || options.by_onednn || has_common_cache());
   const bool may_sum = options.activation == Activation::kIdentity;
   const Axis axis = a.columns <= kThin ? Axis::kRows : traffic.least(may_sum);
   if (parts == 1 || by_onednn)

@@ -45,7 +45,7 @@ void round_to_bfloat16(const float* from, uint16_t* to, int64_t n);
 
 /// out = activation(a b + bias), a and b of one type. **Shapes** a [m, k], b [k, n], out [m, n];
 /// none may be empty. Threads share out the rows or columns of what is made, or the sums, as least
-/// passes between them.
+/// passes between them; or as oneDNN does, where they have a cache in common.
 void product(const Matrix& a, const Matrix& b, float* out, const ProductOptions& options = {});
 
 }  // namespace elbo::detail

@@ -1,6 +1,7 @@
 // Which thread works on which rows or columns. Every pass over a matrix, the products that make it
 // and the optimiser's pass over the weights share them out alike, so that a thread finds what it
-// needs where it left it: a cache line that another core has written can cost some 200 ns.
+// needs where it left it: a cache line that another core has written can cost some 200 ns. Where
+// the cores have a cache in common it costs little, and products are oneDNN's to share out.
 #pragma once
 
 #include <algorithm>
@@ -10,6 +11,20 @@
 #include "kernels/detail/team.h"
 
 namespace elbo::detail {
+
+/// Whether all processors that this process may use have a third cache in common.
+[[nodiscard]] bool has_common_cache();
+/// While it lives, that is taken to be so or not: for tests of both.
+class AssumedCommonCache {
+ public:
+  explicit AssumedCommonCache(bool has);
+  AssumedCommonCache(const AssumedCommonCache&) = delete;
+  AssumedCommonCache& operator=(const AssumedCommonCache&) = delete;
+  ~AssumedCommonCache();
+
+ private:
+  bool before_;
+};
 
 /// Columns of a matrix [rows, columns], or rows of a weight matrix [columns, inputs].
 struct Share {
@@ -54,8 +69,11 @@ void for_rows(const Block& block, const F& f) {
 
 /// Whether threads share out the rows of an activation, one for each datum, rather than its
 /// columns: the weights, which threads share out by the columns that they make, are then the lesser
-/// part.
-constexpr bool is_by_rows(int64_t rows, int64_t columns) { return rows >= columns; }
+/// part, or within reach of all threads. Along whole rows a pass is quicker than down tiles.
+[[nodiscard]] inline bool is_by_rows(int64_t rows, int64_t columns) {
+  constexpr int64_t kEnough = 32;  // for each thread to have some
+  return rows >= columns || (rows >= kEnough && has_common_cache());
+}
 
 /// A thread's part of an activation.
 struct RowBlock : Block {
