@@ -27,6 +27,7 @@
 #include "elbo/data/batch_source.h"
 #include "elbo/estimators/importance_weighted.h"
 #include "elbo/inference/aevb.h"
+#include "elbo/kernels/linear.h"
 #include "elbo/kernels/runtime.h"
 #include "elbo/models/vae.h"
 #include "limit.h"
@@ -283,6 +284,10 @@ int main(int argc, char** argv) {
       }
       names.push_back(flag);
     }
+  }
+  if (settings.bfloat16 && !has_bfloat16_products()) {
+    std::fprintf(stderr, "elbo_bench_step: --bfloat16: this processor does not multiply it\n");
+    return 78;
   }
   std::printf("workload\tprogram\tthreads\tms\tmin\tmax\tlimit_ms\tratio\tlow\thigh\n");
   for (const auto& w : workloads())

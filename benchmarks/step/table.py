@@ -1,17 +1,19 @@
 #!/usr/bin/env python3
 """One table of training steps: elbo, the matrix products' limit and the floor that memory sets
-(step.cpp), and PyTorch as installed and as tuned as its settings go (peer.py). The peers' ratios
-are to the limit of the same workload, type and threads.
+(step.cpp), plain libtorch (peer.cpp), and Python PyTorch (peer.py), as installed and as tuned as
+their settings go. The peers' ratios are to the limit of the same workload, type and threads.
 
     table.py BUILD_DIR [--workloads w1,w2,w3,w5] [--threads 1,2] [--pairs 40]
 
-Writes results/step.tsv. PyTorch is tuned by one OpenMP BLAS (libblis4-openmp or libopenblas0-openmp,
-if installed), an allocator that keeps its pages, fused optimisers and flushed denormals.
+Writes results/step_avx2.tsv or results/step_avx512.tsv, as the processor is. Peers are tuned by
+one OpenMP BLAS (libblis4-openmp or libopenblas0-openmp, if installed), an allocator that keeps its
+pages, fused optimisers and flushed denormals.
 """
 import argparse
 import glob
 import os
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -29,9 +31,17 @@ def blas_folders():
     return found
 
 
-def peer(workload, threads, environment, *options):
+def processor():
+    """Its name, and whether it has AVX-512."""
+    text = pathlib.Path("/proc/cpuinfo").read_text()
+    field = lambda name: re.search(rf"^{name}\s*: (.*)", text, re.MULTILINE)[1]
+    return f"{field('model name')}, family {field('cpu family')}", "avx512f" in field("flags").split()
+
+
+def peer(program, workload, threads, environment, *options):
+    """A row of a peer; `program` is its command's beginning."""
     env = dict(os.environ, **environment)
-    command = [sys.executable, HERE / "peer.py", workload, "--threads", str(threads), *options]
+    command = [*program, workload, "--threads", str(threads), *options]
     out = subprocess.run(command, env=env, capture_output=True, text=True)
     if out.returncode:
         print(f"{workload}: {' '.join(options)}: {out.stderr.strip().splitlines()[-1:]}",
@@ -70,23 +80,29 @@ def main():
                 add(cells)
             if workload not in ("w1", "w2", "w3"):
                 continue
-            rows = [peer(workload, threads, {}, "--as-installed",
-                         "--label", "PyTorch adam as installed")]
+            python, plain = [sys.executable, HERE / "peer.py"], [a.build / "elbo_peer_step"]
+            rows = [peer(program, workload, threads, {}, "--as-installed", "--label", f"{name} adam as installed")
+                    for name, program in (("libtorch C++", plain), ("PyTorch", python))]
             for name, folder in blas_folders().items():
                 environment = dict(KEEP_PAGES, LD_LIBRARY_PATH=folder, OMP_NUM_THREADS=threads)
-                settings = [("", ["--foreach"]), (" autocast bfloat16", ["--foreach", "--bfloat16"])]
+                rows.append(peer(plain, workload, threads, environment,
+                                 "--label", f"libtorch C++ adam tuned ({name})"))
+                settings = [("", ["--foreach"])]
+                if "bfloat16" in limits:
+                    settings.append((" autocast bfloat16", ["--foreach", "--bfloat16"]))
                 if workload != "w2":
                     settings.append((" backward by hand, flat", ["--mode", "hand"]))
                 for label, options in settings:
-                    rows.append(peer(workload, threads, environment, *options,
+                    rows.append(peer(python, workload, threads, environment, *options,
                                      "--label", f"PyTorch adam tuned ({name}){label}"))
             for row in filter(None, rows):
                 limit = limits.get("bfloat16" if "bfloat16" in row[1] else "float32")
                 add(row + ([f"{limit:.3f}", f"{float(row[3]) / limit:.3f}", "", ""] if limit
                            else ["", "", "", ""]))
-    out = HERE / "results" / "step.tsv"
+    name, avx512 = processor()
+    out = HERE / "results" / f"step_{'avx512' if avx512 else 'avx2'}.tsv"
     out.parent.mkdir(exist_ok=True)
-    out.write_text(f"# table.py --pairs {a.pairs}\n" + "\n".join(lines) + "\n")
+    out.write_text(f"# table.py --pairs {a.pairs}; {name}\n" + "\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":

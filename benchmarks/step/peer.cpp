@@ -1,0 +1,161 @@
+// A training step in plain libtorch, torch::nn and torch::optim, of the workloads of step.cpp: the
+// twin of peer.py, without Python. Settings of the BLAS and the allocator are the environment's.
+//
+//   elbo_peer_step w1|w2|w3 [--threads 2] [--as-installed] [--label LABEL]
+//
+// --as-installed clears gradients in place, reads the loss at each step and flushes no denormals.
+// Prints a line: workload, program, threads, ms a step (median, least, largest of groups).
+#include <torch/torch.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace {
+
+using torch::Tensor;
+
+struct Shape {
+  int64_t data;
+  std::vector<int64_t> hidden;
+  int64_t latent, rows, particles;
+  int steps;  // a group
+};
+
+const std::map<std::string, Shape>& shapes() {
+  static const std::map<std::string, Shape> all = {{"w1", {784, {500}, 20, 100, 1, 40}},
+                                                   {"w2", {784, {200, 200}, 50, 20, 50, 15}},
+                                                   {"w3", {784, {2000}, 50, 1000, 1, 2}}};
+  return all;
+}
+
+torch::nn::Sequential mlp(const std::vector<int64_t>& widths) {
+  torch::nn::Sequential layers;
+  for (size_t i = 0; i + 1 < widths.size(); ++i) {
+    layers->push_back(torch::nn::Linear(widths[i], widths[i + 1]));
+    layers->push_back(torch::nn::Tanh());
+  }
+  return layers;
+}
+
+/// Tanh layers, Bernoulli logits; the KL in closed form, or importance samples.
+struct PlainVae : torch::nn::Module {
+  explicit PlainVae(const Shape& s) : particles(s.particles) {
+    std::vector<int64_t> down = {s.data}, up = {s.latent};
+    down.insert(down.end(), s.hidden.begin(), s.hidden.end());
+    up.insert(up.end(), s.hidden.rbegin(), s.hidden.rend());
+    encoder = register_module("encoder", mlp(down));
+    mu = register_module("mu", torch::nn::Linear(down.back(), s.latent));
+    log_var = register_module("log_var", torch::nn::Linear(down.back(), s.latent));
+    decoder = register_module("decoder", mlp(up));
+    out = register_module("out", torch::nn::Linear(up.back(), s.data));
+  }
+
+  Tensor loss(const Tensor& x) {
+    const Tensor h = encoder->forward(x), m = mu(h), v = log_var(h);
+    std::vector<int64_t> drawn = m.sizes().vec();
+    if (particles > 1) drawn.insert(drawn.begin(), particles);
+    const Tensor eps = torch::randn(drawn);
+    const Tensor z = m + torch::exp(0.5 * v) * eps;
+    const Tensor logits = out(decoder->forward(z));
+    if (particles == 1) {
+      const Tensor reconstruction =
+          torch::binary_cross_entropy_with_logits(logits, x, {}, {}, at::Reduction::Sum);
+      const Tensor kl = -0.5 * torch::sum(1 + v - m * m - v.exp());
+      return (reconstruction + kl) / static_cast<double>(x.size(0));
+    }
+    const Tensor log_px = (x * logits - torch::softplus(logits)).sum(-1);
+    // The terms of log(2 pi) of log p(z) and log q(z|x) cancel.
+    const Tensor log_w = log_px + 0.5 * (eps * eps + v - z * z).sum(-1);
+    return (std::log(static_cast<double>(particles)) - torch::logsumexp(log_w, 0)).mean();
+  }
+
+  int64_t particles;
+  torch::nn::Sequential encoder{nullptr}, decoder{nullptr};
+  torch::nn::Linear mu{nullptr}, log_var{nullptr}, out{nullptr};
+};
+
+class Training {
+ public:
+  Training(const Shape& shape, bool as_installed)
+      : as_installed_(as_installed),
+        rows_(shape.rows),
+        vae_(shape),
+        adam_(vae_.parameters(), torch::optim::AdamOptions(1e-3)),
+        x_((torch::rand({10000, shape.data}) * 256).floor() / 255) {}
+
+  void step() {
+    if (next_ + rows_ > order_.size(0)) {
+      order_ = torch::randperm(x_.size(0), torch::kLong);
+      next_ = 0;
+    }
+    const Tensor x = x_.index_select(0, order_.narrow(0, next_, rows_));
+    next_ += rows_;
+    for (auto& parameter : vae_.parameters()) {
+      Tensor& gradient = parameter.mutable_grad();
+      if (!as_installed_)
+        gradient.reset();
+      else if (gradient.defined())
+        gradient.zero_();
+    }
+    const Tensor loss = vae_.loss(x);
+    loss.backward();
+    adam_.step();
+    if (as_installed_) (void)loss.item<float>();
+  }
+
+ private:
+  bool as_installed_;
+  int64_t rows_, next_ = 0;
+  PlainVae vae_;
+  torch::optim::Adam adam_;
+  Tensor x_, order_ = torch::empty({0}, torch::kLong);
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const auto shape = argc > 1 ? shapes().find(argv[1]) : shapes().end();
+  if (shape == shapes().end()) {
+    std::fprintf(stderr, "elbo_peer_step: expected w1, w2 or w3 first\n");
+    return 64;
+  }
+  bool as_installed = false;
+  std::string label = "libtorch C++ adam";
+  for (int i = 2; i < argc; ++i) {
+    const std::string flag = argv[i];
+    if (flag == "--as-installed") {
+      as_installed = true;
+    } else if (flag == "--threads" && i + 1 < argc) {
+      torch::set_num_threads(std::atoi(argv[++i]));
+    } else if (flag == "--label" && i + 1 < argc) {
+      label = argv[++i];
+    } else {
+      std::fprintf(stderr,
+                   "elbo_peer_step: '%s'; expected --threads N, --as-installed or --label L\n",
+                   argv[i]);
+      return 64;
+    }
+  }
+  torch::manual_seed(0);
+  if (!as_installed) at::globalContext().setFlushDenormal(true);
+  const int steps = shape->second.steps;
+  Training training(shape->second, as_installed);
+  const auto group = [&] {
+    const auto begin = std::chrono::steady_clock::now();
+    for (int i = 0; i < steps; ++i) training.step();
+    const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - begin;
+    return took.count() / steps;
+  };
+  group();
+  std::vector<double> ms(9);
+  std::generate(ms.begin(), ms.end(), group);
+  std::sort(ms.begin(), ms.end());
+  std::printf("%s\t%s\t%d\t%.3f\t%.3f\t%.3f\n", argv[1], label.c_str(), torch::get_num_threads(),
+              ms[ms.size() / 2], ms.front(), ms.back());
+}
