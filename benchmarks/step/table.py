@@ -57,6 +57,7 @@ def main():
     parser.add_argument("--threads", default="1,2")
     parser.add_argument("--pairs", type=int, default=40)
     a = parser.parse_args()
+    a.build = a.build.resolve()
     head = "workload\tprogram\tthreads\tms\tmin\tmax\tlimit_ms\tratio\tlow\thigh"
     lines = [head]
     print(head)

@@ -56,7 +56,7 @@ TEST(Linear, AgreesWithItsTwinInValueAndGradient) {
 }
 
 // A product by 1, of which the activation is left.
-TEST(Linear, TanhIsRightToThePlaceEverywhere) {
+TEST(Linear, TanhIsRightForEveryArgument) {
   auto x =
       at::cat({at::logspace(-30, 2, 4000, 10, at::kDouble),
                at::linspace(0.5, 0.6, 1000, at::kDouble), at::tensor({0.0, INFINITY}, at::kDouble)})
