@@ -8,13 +8,14 @@
 #include <torch/torch.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <map>
 #include <string>
 #include <vector>
+
+#include "support/paired.h"
 
 namespace {
 
@@ -146,16 +147,11 @@ int main(int argc, char** argv) {
   if (!as_installed) at::globalContext().setFlushDenormal(true);
   const int steps = shape->second.steps;
   Training training(shape->second, as_installed);
-  const auto group = [&] {
-    const auto begin = std::chrono::steady_clock::now();
-    for (int i = 0; i < steps; ++i) training.step();
-    const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - begin;
-    return took.count() / steps;
-  };
+  const auto group = [&] { return elbo::bench::time([&] { training.step(); }, steps); };
   group();
   std::vector<double> ms(9);
   std::generate(ms.begin(), ms.end(), group);
-  std::sort(ms.begin(), ms.end());
   std::printf("%s\t%s\t%d\t%.3f\t%.3f\t%.3f\n", argv[1], label.c_str(), torch::get_num_threads(),
-              ms[ms.size() / 2], ms.front(), ms.back());
+              elbo::bench::median(ms), *std::min_element(ms.begin(), ms.end()),
+              *std::max_element(ms.begin(), ms.end()));
 }

@@ -50,12 +50,12 @@ memory::desc out_of(const Key& k) { return matrix(k.m, k.n); }
 
 /// While it lives, oneDNN takes so many threads for what this one asks for: some kernels settle it
 /// where they are made, others where they run.
-class Threads {
+class OneDnnThreads {
  public:
-  explicit Threads(int threads) { omp_set_num_threads(threads); }
-  Threads(const Threads&) = delete;
-  Threads& operator=(const Threads&) = delete;
-  ~Threads() { omp_set_num_threads(before_); }
+  explicit OneDnnThreads(int threads) { omp_set_num_threads(threads); }
+  OneDnnThreads(const OneDnnThreads&) = delete;
+  OneDnnThreads& operator=(const OneDnnThreads&) = delete;
+  ~OneDnnThreads() { omp_set_num_threads(before_); }
 
  private:
   int before_ = omp_get_max_threads();
@@ -86,7 +86,7 @@ dnnl::matmul make(const Key& key) {
   const auto description =
       key.bias ? dnnl::matmul::desc(first_of(key), second_of(key), bias_of(key), out_of(key))
                : dnnl::matmul::desc(first_of(key), second_of(key), out_of(key));
-  const Threads threads(key.threads);
+  const OneDnnThreads threads(key.threads);
   return dnnl::matmul(dnnl::matmul::primitive_desc(description, attributes, engine()));
 }
 
@@ -176,12 +176,9 @@ struct Tanh {
     for (int64_t i = begin; i < end; ++i) x[i] = simd::tanh(x[i]);
   }
 };
-void tanh_in_place(float* x, int64_t n, int threads) {
+void tanh_in_place(float* x, int64_t n) {
   static const auto run = simd::Compiled<Tanh>::for_machine<float*, int64_t, int64_t>();
-  for_parts(threads, [&](int64_t part) {
-    const Share own = share_of(n, part, threads);
-    run(x, own.begin, own.end);
-  });
+  parallel_for(0, n, 1 << 14, [&](int64_t begin, int64_t end) { run(x, begin, end); });
 }
 
 /// Of matrices without gaps; by oneDNN's own sharing among threads where they are more than one.
@@ -212,11 +209,11 @@ void multiply_whole(const Matrix& a, const Matrix& b, float* out, const ProductO
   prepared.out.set_data_handle(out);
   if (key.bias) prepared.bias.set_data_handle(const_cast<float*>(options.bias));
   {
-    const Threads these(threads);
+    const OneDnnThreads these(threads);
     prepared.primitive.execute(stream, prepared.arguments);
     stream.wait();
   }
-  if (tanh_after) tanh_in_place(out, a.rows * b.columns, threads);
+  if (tanh_after) tanh_in_place(out, a.rows * b.columns);
 }
 
 /// By this thread alone.
