@@ -1,6 +1,8 @@
 // The matrix products of a training step, alone: what no program can do without.
 #pragma once
 
+#include <c10/core/Device.h>
+
 #include <cstdint>
 #include <functional>
 #include <vector>
@@ -21,5 +23,9 @@ void append_layer(std::vector<Product>& to, int64_t rows, int64_t in, int64_t ou
 
 /// Runs them one after the other in oneDNN, in float32 or bfloat16 with float32 results.
 [[nodiscard]] std::function<void()> limit_of(const std::vector<Product>& products, bool bfloat16);
+
+/// The same in float32 by `device`'s own library, as one captured graph that is waited for.
+[[nodiscard]] std::function<void()> limit_on(at::Device device,
+                                             const std::vector<Product>& products);
 
 }  // namespace elbo::bench

@@ -2,8 +2,8 @@
 """A training step in Python PyTorch, of the workloads of step.cpp: ms a step (median, least, largest
 of groups). What a careful user does is an option each, so that the best of them can be found.
 
-    peer.py w1|w2|w3 [--threads 2] [--optimizer adam|adagrad] [--mode eager|hand] [--foreach]
-            [--bfloat16] [--as-installed]
+    peer.py w1|w2|w3 [--threads 2] [--optimizer adam|adagrad] [--mode eager|compile|hand] [--foreach]
+            [--bfloat16] [--as-installed] [--device cuda]
 
 Prints a line: workload, program, threads, ms, min, max.
 """
@@ -44,7 +44,7 @@ class Vae(nn.Module):
     def forward(self, x):
         h = self.encoder(x)
         mu, log_var = self.mu(h), self.log_var(h)
-        eps = torch.randn(*([self.k] if self.k > 1 else []), *mu.shape)
+        eps = torch.randn(*([self.k] if self.k > 1 else []), *mu.shape, device=mu.device)
         z = mu + torch.exp(0.5 * log_var) * eps
         logits = self.out(self.decoder(z))
         if self.k == 1:
@@ -63,9 +63,10 @@ class Hand:
     def __init__(self, net, rows):
         self.parameters = [p for layer in (net.encoder[0], net.mu, net.log_var, net.decoder[0],
                                            net.out) for p in (layer.weight, layer.bias)]
-        hidden, data = net.encoder[0].weight.shape
-        self.h, self.g, self.dh, self.dg = (torch.empty(rows, hidden) for _ in range(4))
-        self.logits, self.d_logits = torch.empty(rows, data), torch.empty(rows, data)
+        weight = net.encoder[0].weight
+        hidden, data = weight.shape
+        self.h, self.g, self.dh, self.dg = (weight.new_empty(rows, hidden) for _ in range(4))
+        self.logits, self.d_logits = weight.new_empty(rows, data), weight.new_empty(rows, data)
         self.rows = rows
 
     @torch.no_grad()
@@ -118,10 +119,12 @@ def main():
     parser.add_argument("workload", choices=sorted(SHAPES))
     parser.add_argument("--threads", type=int, default=0, help="0: as installed")
     parser.add_argument("--optimizer", default="adam", choices=["adam", "adagrad"])
-    parser.add_argument("--mode", default="eager", choices=["eager", "hand"])
+    parser.add_argument("--mode", default="eager", choices=["eager", "compile", "hand"],
+                        help="compile: of PyTorch 2")
     parser.add_argument("--foreach", action="store_true")
     parser.add_argument("--bfloat16", action="store_true", help="autocast")
     parser.add_argument("--as-installed", action="store_true", help="no flushing; a number each step")
+    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--label", default="")
     parser.add_argument("--groups", type=int, default=9)
     a = parser.parse_args()
@@ -131,41 +134,46 @@ def main():
     if not a.as_installed:
         torch.set_flush_denormal(True)
     data, hidden, latent, rows, k, steps = SHAPES[a.workload]
-    x = (torch.rand(10000, data) * 256).floor() / 255
-    net = Vae(data, hidden, latent, k)
+    x = ((torch.rand(10000, data) * 256).floor() / 255).to(a.device)
+    net = Vae(data, hidden, latent, k).to(a.device)
     hand = Hand(net, rows) if a.mode == "hand" else None
     moved = [flattened(list(net.parameters()))] if hand else list(net.parameters())
     optimizer = (torch.optim.Adam(moved, 1e-3, foreach=a.foreach) if a.optimizer == "adam"
                  else torch.optim.Adagrad(moved, 1e-2, foreach=a.foreach))
+    loss_of = torch.compile(net) if a.mode == "compile" else net
+    wait = torch.cuda.synchronize if a.device == "cuda" else lambda: None
     order = iter(())
 
     def step():
         nonlocal order
         index = next(order, None)
         if index is None:
-            order = iter(torch.randperm(len(x)).split(rows))
+            order = iter(torch.randperm(len(x), device=a.device).split(rows))
             index = next(order)
         batch = x.index_select(0, index)
         if hand:
             loss = hand(batch)
         else:
             optimizer.zero_grad(set_to_none=not a.as_installed)
-            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=a.bfloat16):
-                loss = net(batch)
+            with torch.autocast(a.device, dtype=torch.bfloat16, enabled=a.bfloat16):
+                loss = loss_of(batch)
             loss.backward()
         optimizer.step()
         return loss.item() if a.as_installed else loss.detach()
 
     for _ in range(steps):
         step()
+    wait()
     ms = []
     for _ in range(a.groups):
         begin = time.perf_counter()
         for _ in range(steps):
             step()
+        wait()
         ms.append(1e3 * (time.perf_counter() - begin) / steps)
     label = a.label or f"PyTorch {a.optimizer} {a.mode}{' foreach' if a.foreach else ''}" \
-                       f"{' autocast bfloat16' if a.bfloat16 else ''}"
+                       f"{' autocast bfloat16' if a.bfloat16 else ''}" \
+                       f"{' cuda' if a.device == 'cuda' else ''}"
     print(f"{a.workload}\t{label}\t{torch.get_num_threads()}\t{statistics.median(ms):.3f}\t"
           f"{min(ms):.3f}\t{max(ms):.3f}")
 

@@ -1,16 +1,18 @@
 #!/usr/bin/env python3
 """Whether cost grows with the samples seen and not with the rows there are: W1's model trained for the same
 number of samples on files of 1e4 to 1e7 rows of uint8 (MNIST's rows, repeated, each time with other
-low bits), a run of each size in turn, with the time a sample and the largest resident memory.
+low bits), a run of each size in turn and back, with the time a sample and the largest resident memory.
 
-    ELBO_DATA=... scaling.py BUILD_DIR [--rows 10000,100000,1000000,10000000] [--samples 200000]
-                  [--runs 5] [--threads 1] [--dir DIR]
+    ELBO_DATA=... scaling.py BUILD_DIR [--rows 10000,100000,1000000,10000000] [--samples 600000]
+                  [--runs 9] [--threads 1] [--dir DIR]
 
 Early samples of a large file take longer: each touches pages that the process has not seen yet.
 
 The files take 784 bytes a row in --dir (1e7: 7.8 GB), are made if they are not there and stay. Writes
-results/scaling.tsv: the median of the runs, and beside the memory the project's formula for it: a
-bare libtorch process, the rows as stored, 4 x the parameters' bytes, 3 x a batch's activations, 40 MB.
+results/scaling.tsv: the median of the runs, that of the ratios to the first size's run beside each with its
+95 % bootstrap interval (the machine's speed changes more from run to run than between sizes), and beside the
+memory the project's formula for it: a bare libtorch process, the rows as stored, 4 x the parameters' bytes,
+3 x a batch's activations, 40 MB.
 """
 import argparse
 import gzip
@@ -18,6 +20,7 @@ import json
 import multiprocessing
 import os
 import pathlib
+import random
 import shutil
 import statistics
 import subprocess
@@ -72,12 +75,18 @@ def train(elbo, file, test, a):
     return 1e6 * last["seconds"] / last["samples"], resident
 
 
+def interval(values):
+    draw = random.Random(1)
+    medians = sorted(statistics.median(draw.choices(values, k=len(values))) for _ in range(2000))
+    return medians[50], medians[1949]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("build", type=pathlib.Path)
     parser.add_argument("--rows", default="10000,100000,1000000,10000000")
-    parser.add_argument("--samples", type=int, default=200_000)
-    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--samples", type=int, default=600_000)
+    parser.add_argument("--runs", type=int, default=9)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--dir", type=pathlib.Path, default=pathlib.Path(tempfile.gettempdir()) / "elbo-scaling")
     a = parser.parse_args()
@@ -96,16 +105,18 @@ def main():
     bare = child([a.build / "elbo_bench_laws"], f"Normal rsample {a.threads} 1000 0 1 0 1\n")
 
     seen = {rows: [] for rows in sizes}
-    for _ in range(a.runs):
-        for rows in sizes:
+    for run in range(a.runs):
+        for rows in sizes if run % 2 == 0 else reversed(sizes):
             seen[rows].append(train(elbo, a.dir / f"{rows}.npy", test, a))
-    lines = ["rows\tus_a_sample\tmin\tmax\tratio_to_first\tresident_mb\tformula_mb"]
-    first = statistics.median(us for us, _ in seen[sizes[0]])
+    lines = ["rows\tus_a_sample\tmin\tmax\tratio_to_first\tlow\thigh\tresident_mb\tformula_mb"]
+    first = [us for us, _ in seen[sizes[0]]]
     for rows in sizes:
         times = [us for us, _ in seen[rows]]
+        ratios = [us / beside for us, beside in zip(times, first)]
+        low, high = interval(ratios)
         formula = bare + rows * WIDTH + 4 * 4 * PARAMETERS + 3 * 4 * ACTIVATIONS + 40 * MB
         lines.append(f"{rows}\t{statistics.median(times):.2f}\t{min(times):.2f}\t{max(times):.2f}\t"
-                     f"{statistics.median(times) / first:.3f}\t"
+                     f"{statistics.median(ratios):.3f}\t{low:.3f}\t{high:.3f}\t"
                      f"{statistics.median(r for _, r in seen[rows]) / MB:.0f}\t{formula / MB:.0f}")
         print(lines[-1], flush=True)
     head = (f"# scaling.py --samples {a.samples} --runs {a.runs} --threads {a.threads}; "

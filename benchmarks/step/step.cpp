@@ -2,11 +2,12 @@
 // other in turn, the ratio of each pair, their median and its 95 % bootstrap interval.
 //
 //   elbo_bench_step [WORKLOAD..] [--threads 1,2] [--pairs 40] [--optimizer adam|adagrad|sgd]
-//                   [--bfloat16] [--unplanned] [--floor] [--steps N]
+//                   [--bfloat16] [--unplanned] [--floor] [--steps N] [--device cuda]
 //
 // --unplanned runs the programs at every step; --floor takes for the step its products and one look
 // at each parameter, its gradient and the optimiser's state, which no step can do without; --steps
-// makes so many and measures nothing, for instructions.py.
+// makes so many and measures nothing, for instructions.py. With --device both step and products are
+// graphs of that device, which each of them waits for once a step.
 // W6 is inference: 1e6 rows encoded, 1e5 codes decoded, the bound of 1e4 rows; ms are of the whole.
 //
 // Prints a line a workload and number of threads: ms a step (median, least, largest), ms of the
@@ -28,6 +29,7 @@
 #include "elbo/estimators/importance_weighted.h"
 #include "elbo/inference/aevb.h"
 #include "elbo/kernels/linear.h"
+#include "elbo/kernels/plan.h"
 #include "elbo/kernels/runtime.h"
 #include "elbo/models/vae.h"
 #include "limit.h"
@@ -80,17 +82,25 @@ std::vector<bench::Product> products_of(const Workload& w) {
 struct Settings {
   std::string optimizer = "adam";
   bool bfloat16 = false, planned = true, floor = false;
+  at::Device device = at::kCPU;
   int pairs = 40;
   int64_t steps = 0;  // for these alone
 };
+
+/// Bytes as grey as noise.
+data::Part grey_part(int64_t rows, int64_t columns) {
+  data::Part part;
+  part.x = (Noise(7).uniform({rows, columns}, at::kFloat) * 256).to(at::kByte);
+  return part;
+}
 
 /// Training as the program does it.
 class Training {
  public:
   Training(const Workload& w, const Settings& settings, int64_t rows = 10000)
       : batch_rows_(w.rows),
-        vae_(config_of(w), at::kFloat),
-        source_(part_of(rows, w.data_dim), 1.0 / 255, data::Binarize::kNone, at::kFloat) {
+        vae_(config_of(w), type_of(settings)),
+        source_(grey_part(rows, w.data_dim), 1.0 / 255, data::Binarize::kNone, type_of(settings)) {
     NamedParameters all;
     for (const auto& [segment, named] : vae_.parameters())
       all.insert(all.end(), named.begin(), named.end());
@@ -116,6 +126,9 @@ class Training {
   }
 
  private:
+  static at::TensorOptions type_of(const Settings& settings) {
+    return at::TensorOptions(at::kFloat).device(settings.device);
+  }
   static VaeConfig config_of(const Workload& w) {
     VaeConfig config;
     config.data_dim = w.data_dim;
@@ -123,10 +136,6 @@ class Training {
     config.hidden = w.hidden;
     config.likelihood = w.likelihood;
     return config;
-  }
-  static data::Part part_of(int64_t rows, int64_t columns) {
-    const auto grey = Noise(7).uniform({rows, columns}, at::kFloat);
-    return {.x = (grey * 256).to(at::kByte)};
   }
 
   int64_t batch_rows_;
@@ -156,8 +165,7 @@ std::vector<Inference> inferences() {
   const auto vae = std::make_shared<Vae>(config, at::kFloat);
   for (const auto& [segment, named] : vae->parameters())
     nn::initialise(named, nn::Init::kXavier, Noise(1).site("init"));
-  const auto grey = (Noise(7).uniform({10000, 784}, at::kFloat) * 256).to(at::kByte);
-  const auto source = std::make_shared<data::BatchSource>(data::Part{.x = grey}, 1.0 / 255,
+  const auto source = std::make_shared<data::BatchSource>(grey_part(10000, 784), 1.0 / 255,
                                                           data::Binarize::kNone, at::kFloat);
   const auto z = Noise(3).normal({kInferenceRows, 20}, at::kFloat);
   auto next = [source, first = int64_t{0}]() mutable {
@@ -231,8 +239,10 @@ std::function<void()> floor_of(const Workload& w, const Settings& settings) {
 
 void run(const Workload& w, int threads, const Settings& settings) {
   runtime::tune({.threads = threads});
-  const std::string how = settings.optimizer + (settings.bfloat16 ? " bfloat16" : " float32");
-  const auto limit = bench::limit_of(products_of(w), settings.bfloat16);
+  const std::string how = settings.optimizer + (settings.bfloat16 ? " bfloat16" : " float32") +
+                          (settings.device.is_cpu() ? "" : " " + settings.device.str());
+  const auto limit = settings.device.is_cpu() ? bench::limit_of(products_of(w), settings.bfloat16)
+                                              : bench::limit_on(settings.device, products_of(w));
   if (settings.floor)
     return compare(w.name, "floor " + how, threads, settings.pairs, floor_of(w, settings), limit);
   Training training(w, settings);
@@ -248,6 +258,11 @@ void run_inference(int threads, int pairs) {
   for (const auto& task : inferences())
     compare(task.name, "elbo float32", threads, pairs, task.run,
             bench::limit_of(task.products, false), static_cast<double>(task.batches));
+}
+
+int refuse(int code, const std::string& why) {
+  std::fprintf(stderr, "elbo_bench_step: %s\n", why.c_str());
+  return code;
 }
 
 }  // namespace
@@ -275,24 +290,33 @@ int main(int argc, char** argv) {
       settings.floor = true;
     } else if (flag == "--steps" && has_value) {
       settings.steps = std::stoi(argv[++i]);
+    } else if (flag == "--device" && has_value) {
+      const std::string device = argv[++i];
+      if (device != "cpu" && device != "cuda")
+        return refuse(64, "--device " + device + ": expected cpu or cuda");
+      settings.device = at::Device(device);
     } else {
       const auto& all = workloads();
       if (flag != "w6" &&
-          std::none_of(all.begin(), all.end(), [&](const Workload& w) { return w.name == flag; })) {
-        std::fprintf(stderr, "elbo_bench_step: '%s'; expected w1, w2, w3, w5 or w6\n", argv[i]);
-        return 64;
-      }
+          std::none_of(all.begin(), all.end(), [&](const Workload& w) { return w.name == flag; }))
+        return refuse(64, "'" + flag + "'; expected w1, w2, w3, w5 or w6");
       names.push_back(flag);
     }
   }
-  if (settings.bfloat16 && !has_bfloat16_products()) {
-    std::fprintf(stderr, "elbo_bench_step: --bfloat16: this processor does not multiply it\n");
-    return 78;
-  }
+  const auto named = [&](const char* name) {
+    return std::find(names.begin(), names.end(), name) != names.end();
+  };
+  const bool on_cpu = settings.device.is_cpu();
+  if (!on_cpu && (settings.bfloat16 || settings.floor || named("w6")))
+    return refuse(64, "--device cuda: expected steps in float32, without --floor");
+  if (!on_cpu && !(at::hasCUDA() && Plan::can_record(settings.device)))
+    return refuse(78, "--device cuda: this build or this machine has none");
+  if (settings.bfloat16 && !has_bfloat16_products())
+    return refuse(78, "--bfloat16: this processor does not multiply it");
   std::printf("workload\tprogram\tthreads\tms\tmin\tmax\tlimit_ms\tratio\tlow\thigh\n");
   for (const auto& w : workloads())
-    if (names.empty() || std::find(names.begin(), names.end(), w.name) != names.end())
+    if (names.empty() || named(w.name.c_str()))
       for (const int t : threads) run(w, t, settings);
-  if (names.empty() || std::find(names.begin(), names.end(), "w6") != names.end())
+  if (on_cpu && (names.empty() || named("w6")))
     for (const int t : threads) run_inference(t, settings.pairs);
 }
