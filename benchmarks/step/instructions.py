@@ -2,10 +2,10 @@
 """Instructions of a training step outside of its matrix products, counted by callgrind: unlike times they repeat
 exactly. One thread, the programs run at every step and the plan of a step replayed.
 
-    instructions.py BUILD_DIR [--workloads w1,w2,w5] [--steps 30]
+    instructions.py BUILD_DIR [--workloads w1,w2,w5] [--steps 5]
 
-Counts a run of STEPS and one of twice as many steps; their difference has neither start-up nor recording in it. Writes
-results/instructions.tsv, thousands of instructions a step. Valgrind knows no AVX-512: these are AVX2's.
+Counts what lies within so many steps, after start-up and a plan's recording. Writes results/instructions.tsv, thousands
+of instructions a step. Valgrind knows no AVX-512: these are AVX2's.
 """
 import argparse
 import os
@@ -25,11 +25,12 @@ CLOCK = "namespace hwy { namespace platform { unsigned long TimerResolution() { 
 
 
 def counts(build, workload, steps, *options):
-    """Instructions of the whole run, of the products, and of each part, those it calls included."""
+    """Instructions of all steps, of the products, and of each part, those it calls included."""
     with tempfile.TemporaryDirectory() as folder:
         out, clock = pathlib.Path(folder) / "callgrind.out", pathlib.Path(folder) / "clock.so"
         subprocess.run(["g++", "-shared", "-fPIC", "-x", "c++", "-", "-o", clock], input=CLOCK.encode(), check=True)
         subprocess.run(["valgrind", "--tool=callgrind", f"--callgrind-out-file={out}",
+                        "--collect-atstart=no", "--toggle-collect=*counted_step*",
                         build / "elbo_bench_step", workload, "--threads", "1", "--steps", str(steps), *options],
                        check=True, capture_output=True, env=dict(os.environ, LD_PRELOAD=clock))
         text = subprocess.run(["callgrind_annotate", "--inclusive=yes", "--threshold=100", out], check=True,
@@ -46,14 +47,13 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("build", type=pathlib.Path)
     parser.add_argument("--workloads", default="w1,w2,w5")
-    parser.add_argument("--steps", type=int, default=30)
+    parser.add_argument("--steps", type=int, default=5)
     a = parser.parse_args()
     lines = ["workload\tstep\toutside products\t" + "\t".join(PARTS)]
     print(lines[0])
     for workload in a.workloads.split(","):
         for name, options in (("programs", ["--unplanned"]), ("plan", [])):
-            once, twice = (counts(a.build, workload, n, *options) for n in (a.steps, 2 * a.steps))
-            each = {k: (twice[k] - once[k]) / a.steps / 1000 for k in once}
+            each = {k: n / a.steps / 1000 for k, n in counts(a.build, workload, a.steps, *options).items()}
             cells = [each["all"] - each["products"]] + [each[k] for k in PARTS]
             lines.append("\t".join([workload, name] + [f"{c:.1f}" for c in cells]))
             print(lines[-1], flush=True)

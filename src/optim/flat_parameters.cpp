@@ -38,16 +38,16 @@ FlatParameters::FlatParameters(
   const auto options = named_.front().second.options().requires_grad(false);
   values_ = at::empty({count}, options);
   gradients_ = at::zeros({count}, options);
-  int64_t offset = 0;
-  for (auto& [name, parameter] : named_) {
-    auto slice = values_.narrow(0, offset, parameter.numel()).view(parameter.sizes());
-    slice.copy_(parameter.detach());
-    parameter.set_data(slice);
-    slices_.push_back(gradients_.narrow(0, offset, parameter.numel()).view(parameter.sizes()));
-    begins_.push_back(offset);
-    offset += parameter.numel();
+  begins_.push_back(0);
+  for (const auto& [name, parameter] : named_)
+    begins_.push_back(begins_.back() + parameter.numel());
+  const auto places = views_of(values_), gradients = views_of(gradients_);
+  for (size_t i = 0; i < named_.size(); ++i) {
+    at::Tensor place = places[i].second;
+    place.copy_(named_[i].second.detach());
+    named_[i].second.set_data(place);
+    slices_.push_back(gradients[i].second);
   }
-  begins_.push_back(offset);
   bind_gradients();
 }
 
@@ -55,6 +55,15 @@ const Segment& FlatParameters::segment(const std::string& name) const {
   for (const Segment& s : segments_)
     if (s.name == name) return s;
   throw ConfigError("FlatParameters: no segment '" + name + "'");
+}
+
+NamedParameters FlatParameters::views_of(const at::Tensor& buffer) const {
+  NamedParameters out;
+  for (size_t i = 0; i < named_.size(); ++i) {
+    const auto& [name, parameter] = named_[i];
+    out.emplace_back(name, buffer.narrow(0, begins_[i], parameter.numel()).view(parameter.sizes()));
+  }
+  return out;
 }
 
 void FlatParameters::bind_gradients() {

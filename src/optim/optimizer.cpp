@@ -241,6 +241,7 @@ Adam::Adam(const FlatParameters& parameters, double lr, double beta1, double bet
       second_(zeros_like_values(parameters)),
       steps_(at::zeros({static_cast<int64_t>(parameters.segments().size())}, at::kLong)) {
   this->lr = lr;
+  for (const Segment& segment : parameters.segments()) names_.push_back(segment.name);
 }
 
 Optimizer::Seen Adam::step(FlatParameters& parameters, const Segment& segment) {
@@ -276,7 +277,10 @@ Optimizer::Seen Adam::step(FlatParameters& parameters, const Segment& segment) {
 }
 
 std::map<std::string, at::Tensor> Adam::state() const {
-  return {{"first", first_}, {"second", second_}, {"steps", steps_}};
+  std::map<std::string, at::Tensor> out = {{"first", first_}, {"second", second_}};
+  for (size_t s = 0; s < names_.size(); ++s)
+    out["steps." + names_[s]] = steps_.select(0, static_cast<int64_t>(s));
+  return out;
 }
 
 std::unique_ptr<Optimizer> make_optimizer(const std::string& name, const FlatParameters& parameters,

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
+#include <array>
 #include <chrono>
 #include <cmath>
 #include <limits>
@@ -12,6 +13,9 @@
 
 namespace elbo {
 namespace {
+
+constexpr const char* kFormat = "checkpoint 2";
+constexpr int64_t kNumbers = 11;  // of a checkpoint's tensor "training"
 
 double now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
@@ -105,19 +109,19 @@ void Trainer::report_epoch() {
 void Trainer::save_checkpoint() {
   io::TensorFile file;
   for (auto& [name, tensor] : learner_.state()) file.tensors.push_back({name, tensor});
-  const std::vector<double> state = {static_cast<double>(progress_.epoch),
-                                     static_cast<double>(progress_.step),
-                                     static_cast<double>(progress_.samples),
-                                     progress_.seconds,
-                                     sums_.elbo,
-                                     sums_.reconstruction,
-                                     sums_.kl,
-                                     sums_.log_prior,
-                                     sums_.rows,
-                                     static_cast<double>(progress_.gradient_evaluations),
-                                     sums_.supervision};
-  file.tensors.push_back({"training", at::tensor(state, at::kDouble)});
-  file.metadata["elbo.format"] = "checkpoint 1";
+  const std::array<double, kNumbers> state = {static_cast<double>(progress_.epoch),
+                                              static_cast<double>(progress_.step),
+                                              static_cast<double>(progress_.samples),
+                                              progress_.seconds,
+                                              sums_.elbo,
+                                              sums_.reconstruction,
+                                              sums_.kl,
+                                              sums_.log_prior,
+                                              sums_.rows,
+                                              static_cast<double>(progress_.gradient_evaluations),
+                                              sums_.supervision};
+  file.tensors.push_back({"training", at::tensor(at::ArrayRef<double>(state), at::kDouble)});
+  file.metadata["elbo.format"] = kFormat;
   run_.save_checkpoint(file, progress_.step);
   last_checkpoint_step_ = progress_.step;
 }
@@ -125,6 +129,12 @@ void Trainer::save_checkpoint() {
 bool Trainer::resume() {
   const auto found = run_.latest_checkpoint();
   if (!found) return false;
+  const auto& metadata = found->file.metadata;
+  if (const auto format = metadata.find("elbo.format");
+      format == metadata.end() || format->second != kFormat)
+    throw DataError(fmt::format(
+        "{}: expected a '{}' of this version, not {}; train anew", found->file.name, kFormat,
+        format == metadata.end() ? "one without a format" : "'" + format->second + "'"));
   for (auto& [name, tensor] : learner_.state()) {
     const auto& saved = found->file.at(name);
     if (saved.sizes() != tensor.sizes() || saved.scalar_type() != tensor.scalar_type())
@@ -133,20 +143,20 @@ bool Trainer::resume() {
     tensor.copy_(saved);
   }
   const auto state = found->file.at("training");
-  // Later versions have added numbers at the end.
-  constexpr int64_t kNumbers = 11, kWithoutSupervision = 10, kWithoutGradients = 9;
-  if (state.dim() != 1 || state.numel() < kWithoutGradients || state.numel() > kNumbers ||
-      state.scalar_type() != at::kDouble)
-    throw DataError(found->file.name + ": 'training' is not a checkpoint of this version");
+  if (state.dim() != 1 || state.numel() != kNumbers || state.scalar_type() != at::kDouble)
+    throw DataError(found->file.name + ": 'training' is not a checkpoint's");
   const double* s = state.data_ptr<double>();
   progress_.epoch = static_cast<int64_t>(s[0]);
   progress_.step = static_cast<int64_t>(s[1]);
   progress_.samples = static_cast<int64_t>(s[2]);
   progress_.seconds = s[3];
-  sums_ = {.elbo = s[4], .reconstruction = s[5], .kl = s[6], .log_prior = s[7], .rows = s[8]};
-  progress_.gradient_evaluations =
-      state.numel() >= kWithoutSupervision ? static_cast<int64_t>(s[kWithoutSupervision - 1]) : 0;
-  if (state.numel() == kNumbers) sums_.supervision = s[kNumbers - 1];
+  sums_ = {.elbo = s[4],
+           .reconstruction = s[5],
+           .kl = s[6],
+           .log_prior = s[7],
+           .rows = s[8],
+           .supervision = s[10]};
+  progress_.gradient_evaluations = static_cast<int64_t>(s[9]);
   last_checkpoint_step_ = progress_.step;
   run_.truncate_metrics(progress_.epoch);
   return true;

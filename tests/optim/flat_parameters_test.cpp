@@ -88,6 +88,19 @@ TEST(FlatParameters, KnowsItsSegments) {
   EXPECT_THROW((void)parameters.segment("psi"), ConfigError);
 }
 
+TEST(FlatParameters, ViewsOfABufferLieAsTheParametersDo) {
+  FlatParameters parameters(
+      {{"theta",
+        {{"b", leaf({1, 2})}, {"w", leaf({1, 2, 3, 4}).view({2, 2}).detach().requires_grad_()}}}});
+  const auto buffer = at::arange(6, at::kDouble);
+  const auto views = parameters.views_of(buffer);
+  ASSERT_EQ(views.size(), 2u);
+  EXPECT_EQ(views[0].first, "w");  // a matrix comes before vectors
+  EXPECT_TRUE(views[0].second.equal(buffer.narrow(0, 0, 4).view({2, 2})));
+  EXPECT_TRUE(views[1].second.equal(buffer.narrow(0, 4, 2)));
+  EXPECT_EQ(views[1].second.data_ptr<double>(), buffer.data_ptr<double>() + 4);
+}
+
 TEST(FlatParameters, CopiesShareTheBuffers) {
   const auto w = leaf({1});
   FlatParameters parameters({{"theta", {{"w", w}}}});

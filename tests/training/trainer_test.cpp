@@ -179,14 +179,34 @@ TEST_F(TrainerTest, CosineFallsFromTheRateToNearlyZero) {
   EXPECT_NEAR(rates.back(), 0.005 * (1 + std::cos(M_PI * 19 / 20)), 1e-15);
 }
 
-TEST_F(TrainerTest, RefusesACheckpointOfAnotherModel) {
+TEST_F(TrainerTest, RefusesCheckpointsOfAnotherModelOrVersion) {
   const auto path = root_ / "other";
   SmallRun first(path);
   io::write_file(first.directory.model_json(), std::string_view("{}"));
-  io::TensorFile file;
-  file.tensors = {{"parameters", at::zeros({3}, at::kDouble)}};
-  first.directory.save_checkpoint(file, 1);
-  EXPECT_THROW(first.trainer->resume(), DataError);
+  const auto refusal = [&](io::TensorFile file, int64_t step) -> std::string {
+    first.directory.save_checkpoint(file, step);
+    try {
+      (void)first.trainer->resume();
+    } catch (const DataError& e) {
+      return e.what();
+    }
+    return "";
+  };
+  first.trainer->run();
+  ASSERT_TRUE(first.trainer->resume());
+  auto file = first.directory.latest_checkpoint()->file;
+  const auto whole = file;
+  const auto name = file.tensors.front().name;
+
+  file.tensors.front().tensor = at::zeros({3}, at::kDouble);
+  EXPECT_NE(refusal(file, 21).find("'" + name + "' has another shape"), std::string::npos);
+  file.tensors.erase(file.tensors.begin());
+  EXPECT_NE(refusal(file, 22).find("no tensor '" + name + "'"), std::string::npos);
+  file = whole;
+  file.metadata["elbo.format"] = "checkpoint 1";
+  EXPECT_NE(refusal(file, 23).find("expected a 'checkpoint 2' of this version, not 'checkpoint 1'"),
+            std::string::npos);
+  EXPECT_EQ(refusal(whole, 24), "");
 }
 
 TEST(ChooseLearningRate, TakesTheBestAndSkipsThoseThatDiverge) {

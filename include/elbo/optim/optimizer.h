@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "elbo/optim/flat_parameters.h"
 
@@ -79,7 +80,8 @@ class Adam final : public Optimizer {
  private:
   double beta1_, beta2_, eps_;
   at::Tensor first_, second_;
-  at::Tensor steps_;  // int64 [segments]: updates each has had
+  std::vector<std::string> names_;  // of the segments
+  at::Tensor steps_;                // int64 [segments]: updates each has had
 };
 
 /// "sgd", "adagrad" or "adam"; throws ConfigError otherwise.

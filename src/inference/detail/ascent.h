@@ -67,11 +67,22 @@ inline double ascend(Optimizer& optimizer, FlatParameters& parameters, const Seg
   return (log_normaliser - 0.5 * objective.weight_prior * squares) / n;
 }
 
-/// A learner's state: its parameters, and what its optimiser keeps.
+/// A learner's state: its parameters, and what its optimiser keeps; of each parameter by its name,
+/// so that no order of theirs is part of a checkpoint.
 inline std::map<std::string, at::Tensor> state_of(const FlatParameters& parameters,
                                                   const Optimizer& optimizer) {
-  std::map<std::string, at::Tensor> out = {{"parameters", parameters.values()}};
-  for (auto& [name, tensor] : optimizer.state()) out["optimizer." + name] = tensor;
+  std::map<std::string, at::Tensor> out;
+  const auto add = [&](const std::string& what, const at::Tensor& buffer) {
+    for (const auto& [name, view] : parameters.views_of(buffer)) out[what + "." + name] = view;
+  };
+  add("parameters", parameters.values());
+  for (const auto& [name, tensor] : optimizer.state()) {
+    if (tensor.sizes() == parameters.values().sizes() &&
+        tensor.scalar_type() == parameters.values().scalar_type())
+      add("optimizer." + name, tensor);
+    else
+      out["optimizer." + name] = tensor;
+  }
   return out;
 }
 
