@@ -20,7 +20,4 @@ void add_cluster(CLI::App& program);
 void add_classify(CLI::App& program);
 void add_styles(CLI::App& program);
 
-/// Set by SIGINT and SIGTERM: training stops at the next step's end.
-[[nodiscard]] bool interrupted();
-
 }  // namespace elbo::cli

@@ -16,16 +16,6 @@
 namespace elbo::cli {
 namespace {
 
-volatile std::sig_atomic_t stop_requested = 0;
-
-extern "C" void request_stop(int signal) {
-  if (stop_requested) {  // asked twice: at once
-    std::signal(signal, SIG_DFL);
-    std::raise(signal);
-  }
-  stop_requested = 1;
-}
-
 int fail(const std::string& message, int code) {
   const auto line = message.substr(0, message.find('\n'));
   std::fprintf(stderr, "elbo: %s\n", line.c_str());
@@ -34,11 +24,7 @@ int fail(const std::string& message, int code) {
 
 }  // namespace
 
-bool interrupted() { return stop_requested != 0; }
-
 int run(int argc, char** argv) {
-  std::signal(SIGINT, request_stop);
-  std::signal(SIGTERM, request_stop);
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);  // a full quota is an error to report, not a death
 

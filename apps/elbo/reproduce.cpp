@@ -9,6 +9,7 @@
 #include "elbo/error.h"
 #include "elbo/kernels/runtime.h"
 #include "support/figures.h"
+#include "support/interrupt.h"
 #include "support/progress_bar.h"
 #include "support/reproduction.h"
 
@@ -95,6 +96,7 @@ void print_rest(const Arguments& a, const std::vector<std::string>& remaining, b
 }
 
 void reproduce(const Arguments& a) {
+  catch_interrupts();
   if (!(a.budget >= 1 && a.budget <= 1e12))
     throw ConfigError(fmt::format("--budget {:g}; expected samples, from 1 to 1e12", a.budget));
   if (a.seeds != Arguments{}.seeds && a.figure != "figure3")

@@ -13,6 +13,7 @@
 #include "elbo/io/atomic_file.h"
 #include "elbo/kernels/runtime.h"
 #include "elbo/training/trainer.h"
+#include "support/interrupt.h"
 #include "support/learner.h"
 #include "support/learning.h"
 #include "support/loaded_run.h"
@@ -87,6 +88,7 @@ void warn_if_sigma_binds(double sigma, double floor) {
 }
 
 void train(const Arguments& a) {
+  catch_interrupts();
   std::unique_ptr<LoadedRun> run;
   const Values config = a.resume || a.config.empty() ? Values{} : read_config(a.config);
   Settings s = a.resume ? Settings(Values{}, Values{}) : Settings(a.flags, config);

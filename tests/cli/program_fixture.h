@@ -31,6 +31,7 @@ using Words = std::vector<std::string>;
 struct Result {
   int code = -1;  ///< the exit code; -signal when a signal ended the program
   std::string out, err;
+  uint64_t blocked = 0;  ///< the signals that its first thread did not take when it was stopped
 };
 
 /// What the program finds around it.
@@ -68,17 +69,21 @@ class ProgramTest : public ::testing::Test {
     std::filesystem::remove(err);
     const pid_t child = ::fork();
     if (child == 0) become(words, around, out, err);
+    uint64_t blocked = 0;
     if (!around.stop_at.empty()) {
       const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(60);
       while (!contains(read_text(err), around.stop_at) &&
              std::chrono::steady_clock::now() < give_up)
         std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      const auto state = read_text("/proc/" + std::to_string(child) + "/status");
+      if (const auto at = state.find("SigBlk:"); at != std::string::npos)
+        blocked = std::stoull(state.substr(at + 7), nullptr, 16);
       ::kill(child, SIGTERM);
     }
     int status = 0;
     ::waitpid(child, &status, 0);
     return {WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status), read_text(out),
-            read_text(err)};
+            read_text(err), blocked};
   }
 
   /// The program must refuse: this code, one line on stderr that holds `part`, no run left in "B".

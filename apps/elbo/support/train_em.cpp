@@ -6,12 +6,12 @@
 #include <chrono>
 #include <vector>
 
-#include "commands.h"
 #include "elbo/evaluation/elbo.h"
 #include "elbo/inference/linear_gaussian_em.h"
 #include "elbo/inference/mixture_fit.h"
 #include "elbo/models/mixture.h"
 #include "elbo/models/ppca.h"
+#include "support/interrupt.h"
 #include "support/progress_bar.h"
 #include "support/report.h"
 
