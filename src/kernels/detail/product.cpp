@@ -338,13 +338,17 @@ void product(const Matrix& a, const Matrix& b, float* out, const ProductOptions&
   TORCH_INTERNAL_ASSERT(a.columns == b.rows && a.bfloat16 == b.bfloat16);
   constexpr int64_t kGrain = 1 << 18;  // multiplications
   constexpr int64_t kThin = 64;        // the sums are so short that writing them is the work
+  constexpr int64_t kMany = 256;       // rows of data
   constexpr int64_t kLarge = 1 << 20;  // numbers: copies of parts would leave the second cache
   const int64_t parts = parts_for(a.rows * a.columns * b.columns, kGrain);
   const Traffic traffic = traffic_of(a, b);
   const bool large = std::max({traffic.a, traffic.b, traffic.out}) > kLarge;
-  const bool by_onednn = parts > 1 && (large || options.by_onednn || has_common_cache());
   const bool may_sum = options.activation == Activation::kIdentity;
   const Axis axis = a.columns <= kThin ? Axis::kRows : traffic.least(may_sum);
+  // Of many data each thread has as many; of few oneDNN makes evener parts, where that costs
+  // little.
+  const bool many = (a.transposed ? a.columns : a.rows) >= kMany && axis != Axis::kColumns;
+  const bool by_onednn = parts > 1 && (large || options.by_onednn || (has_common_cache() && !many));
   if (parts == 1 || by_onednn)
     multiply_whole(a, b, out, options, static_cast<int>(parts));
   else if (axis == Axis::kRows)
