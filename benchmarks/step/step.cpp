@@ -8,8 +8,9 @@
 // at each parameter, its gradient and the optimiser's state, which no step can do without; --steps
 // makes so many, after the plan's recording, and measures nothing, for instructions.py. With
 // --device both step and products are graphs of that device, which each of them waits for once a
-// step. W6 is inference: 1e6 rows encoded, 1e5 codes decoded, the bound of 1e4 rows; ms are of the
-// whole.
+// step.
+//
+// W6 is inference: 1e6 rows encoded, 1e5 codes decoded, the bound of 1e4 rows; ms are of the whole.
 //
 // Prints a line a workload and number of threads: ms a step (median, least, largest), ms of the
 // limit, the ratio and its interval. A step gathers its rows, runs both programs, their backward
