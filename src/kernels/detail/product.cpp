@@ -345,8 +345,8 @@ void product(const Matrix& a, const Matrix& b, float* out, const ProductOptions&
   const bool large = std::max({traffic.a, traffic.b, traffic.out}) > kLarge;
   const bool may_sum = options.activation == Activation::kIdentity;
   const Axis axis = a.columns <= kThin ? Axis::kRows : traffic.least(may_sum);
-  // Of many data each thread has as many; of few oneDNN makes evener parts, where that costs
-  // little.
+  // Many rows of data divide evenly among threads; of few oneDNN makes evener parts, where it costs
+  // little that they are not the threads' own.
   const bool many = (a.transposed ? a.columns : a.rows) >= kMany && axis != Axis::kColumns;
   const bool by_onednn = parts > 1 && (large || options.by_onednn || (has_common_cache() && !many));
   if (parts == 1 || by_onednn)

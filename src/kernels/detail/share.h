@@ -1,7 +1,8 @@
 // Which thread works on which rows or columns. Every pass over a matrix, the products that make it
 // and the optimiser's pass over the weights share them out alike, so that a thread finds what it
 // needs where it left it: a cache line that another core has written can cost some 200 ns. Where
-// the cores have a cache in common it costs little, and products are oneDNN's to share out.
+// the cores have a cache in common it costs little, and products of few data are oneDNN's to share
+// out.
 #pragma once
 
 #include <algorithm>
