@@ -50,7 +50,7 @@ struct BernoulliRow {
   template <class Size>
   static void run(const Row& row, Size size, Sum& sum) {
     if constexpr (std::is_same_v<Size, int64_t>) {
-      constexpr int64_t kStretch = 512;  // of which the product is at most 2^512
+      constexpr int64_t kStretch = 112;  // of which a float holds the product, 2^112 at most
       for (int64_t from = 0; from < size; from += kStretch)
         stretch(row, from, std::min(kStretch, size - from), sum);
     } else {
@@ -63,15 +63,16 @@ struct BernoulliRow {
   static void stretch(const Row& row, int64_t from, Size size, Sum& sum) {
     const float* __restrict logits = row.in[0] + from, * __restrict given = row.in[1] + from;
     float* __restrict slope = kSlopes ? row.out[0] + from : nullptr;
-    double linear = 0, product = 1;
+    // Few enough to be summed in float32: some 1e-6 nats, which the sum's own rounding exceeds.
+    float linear = 0, product = 1;
     int outside = 0;
 #pragma omp simd reduction(+ : linear) reduction(* : product) reduction(| : outside)
     for (int64_t i = 0; i < size; ++i) {
       const float l = logits[i], x = given[i];
       outside |= static_cast<int>(x < 0.0F) | static_cast<int>(x > 1.0F);
       const float e = simd::exp_minus_abs(l), both = e + 1.0F;
-      product *= static_cast<double>(both);
-      linear += static_cast<double>(x * l - 0.5F * (l + std::abs(l)));
+      product *= both;
+      linear += x * l - 0.5F * (l + std::abs(l));
       if constexpr (kSlopes) slope[i] = x - (l > 0 ? 1.0F : e) / both;
     }
     if (outside != 0)
