@@ -22,6 +22,17 @@ int fail(const std::string& message, int code) {
   return code;
 }
 
+/// Runs the command, or prints what --help and --version ask for.
+void perform(CLI::App& program, int argc, char** argv) {
+  try {
+    program.parse(argc, argv);
+  } catch (const CLI::Success& e) {
+    program.exit(e);
+  }
+  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0)
+    throw IoError(std::string("standard output: cannot write: ") + std::strerror(errno));
+}
+
 }  // namespace
 
 int run(int argc, char** argv) {
@@ -37,11 +48,7 @@ int run(int argc, char** argv) {
         add_decode, add_cluster, add_classify, add_styles, add_reproduce, add_info, add_data})
     add(program);
   try {
-    program.parse(argc, argv);
-    if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0)
-      throw IoError(std::string("standard output: cannot write: ") + std::strerror(errno));
-  } catch (const CLI::Success& e) {
-    return program.exit(e);  // --help, --version
+    perform(program, argc, argv);
   } catch (const CLI::ParseError& e) {
     return fail(std::string(e.what()) + " (see elbo --help)", EX_USAGE);
   } catch (const NoInputError& e) {

@@ -167,8 +167,10 @@ TEST_F(CliRefuses, AFullDisk) {
       EXPECT_FALSE(exists("B"));
       EXPECT_EQ(temporaries(), 0U);
     }
-  EXPECT_EQ(execute({"sh", "-c", std::string(ELBO_PROGRAM) + " data list >/dev/full"}).code,
-            EX_IOERR);
+  for (const std::string command : {" data list", " --help", " train --help", " --version"})
+    EXPECT_EQ(execute({"sh", "-c", std::string(ELBO_PROGRAM) + command + " >/dev/full"}).code,
+              EX_IOERR)
+        << command;
 }
 
 TEST_F(CliRefuses, AFullFileSystem) {
