@@ -57,11 +57,13 @@ const Segment& FlatParameters::segment(const std::string& name) const {
   throw ConfigError("FlatParameters: no segment '" + name + "'");
 }
 
-NamedParameters FlatParameters::views_of(const at::Tensor& buffer) const {
+NamedParameters FlatParameters::views_of(const at::Tensor& buffer,
+                                         const std::string& prefix) const {
   NamedParameters out;
   for (size_t i = 0; i < named_.size(); ++i) {
     const auto& [name, parameter] = named_[i];
-    out.emplace_back(name, buffer.narrow(0, begins_[i], parameter.numel()).view(parameter.sizes()));
+    out.emplace_back(prefix + name,
+                     buffer.narrow(0, begins_[i], parameter.numel()).view(parameter.sizes()));
   }
   return out;
 }

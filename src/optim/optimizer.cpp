@@ -231,7 +231,10 @@ Optimizer::Seen Adagrad::step(FlatParameters& parameters, const Segment& segment
   return seen;
 }
 
-std::map<std::string, at::Tensor> Adagrad::state() const { return {{"sum", sum_}}; }
+std::map<std::string, at::Tensor> Adagrad::state(const FlatParameters& parameters) const {
+  const auto views = parameters.views_of(sum_, "sum.");
+  return {views.begin(), views.end()};
+}
 
 Adam::Adam(const FlatParameters& parameters, double lr, double beta1, double beta2, double eps)
     : beta1_(beta1),
@@ -241,7 +244,6 @@ Adam::Adam(const FlatParameters& parameters, double lr, double beta1, double bet
       second_(zeros_like_values(parameters)),
       steps_(at::zeros({static_cast<int64_t>(parameters.segments().size())}, at::kLong)) {
   this->lr = lr;
-  for (const Segment& segment : parameters.segments()) names_.push_back(segment.name);
 }
 
 Optimizer::Seen Adam::step(FlatParameters& parameters, const Segment& segment) {
@@ -276,10 +278,14 @@ Optimizer::Seen Adam::step(FlatParameters& parameters, const Segment& segment) {
   return seen;
 }
 
-std::map<std::string, at::Tensor> Adam::state() const {
-  std::map<std::string, at::Tensor> out = {{"first", first_}, {"second", second_}};
-  for (size_t s = 0; s < names_.size(); ++s)
-    out["steps." + names_[s]] = steps_.select(0, static_cast<int64_t>(s));
+std::map<std::string, at::Tensor> Adam::state(const FlatParameters& parameters) const {
+  std::map<std::string, at::Tensor> out;
+  for (const auto& views :
+       {parameters.views_of(first_, "first."), parameters.views_of(second_, "second.")})
+    out.insert(views.begin(), views.end());
+  int64_t s = 0;
+  for (const Segment& segment : parameters.segments())
+    out["steps." + segment.name] = steps_.select(0, s++);
   return out;
 }
 

@@ -158,8 +158,9 @@ TEST(Aevb, WeightPriorMayBeOnOneSegment) {
     const double pull = kRate * 2.0 / 12;
     EXPECT_NEAR(with.m.item<double>(), without.m.item<double>() - pull * kStart[1], kTolerance);
     EXPECT_NEAR(with.s.item<double>(), without.s.item<double>() - pull * kStart[2], kTolerance);
-    if (update == Update::kJoint)
+    if (update == Update::kJoint) {
       EXPECT_EQ(with.theta.item<double>(), without.theta.item<double>());
+    }
     const double log_prior = log_normal(kStart[1], 0, 0.5) + log_normal(kStart[2], 0, 0.5);
     EXPECT_NEAR(result.log_prior, log_prior / 12, kTolerance);
   }
@@ -214,7 +215,7 @@ TEST(Aevb, StateIsParametersAndOptimizer) {
   for (const auto& [name, parameter] : parameters.named())
     EXPECT_EQ(state.at("parameters." + name).data_ptr(), parameter.data_ptr()) << name;
   const auto& [first, parameter] = parameters.named().front();
-  for (const std::string key : {"optimizer.first." + first, "optimizer.second." + first})
+  for (const std::string& key : {"optimizer.first." + first, "optimizer.second." + first})
     EXPECT_EQ(state.at(key).sizes(), parameter.sizes()) << key;
   EXPECT_TRUE(state.contains("optimizer.steps.theta"));
 }

@@ -35,8 +35,9 @@ class FlatParameters {
   [[nodiscard]] const std::vector<Segment>& segments() const { return segments_; }
   [[nodiscard]] const Segment& segment(const std::string& name) const;
   [[nodiscard]] const NamedParameters& named() const { return named_; }
-  /// Of a buffer like `values` [P], what is each parameter's: views, by name.
-  [[nodiscard]] NamedParameters views_of(const at::Tensor& buffer) const;
+  /// Of a buffer like `values` [P], what is each parameter's: views, by name after `prefix`.
+  [[nodiscard]] NamedParameters views_of(const at::Tensor& buffer,
+                                         const std::string& prefix = "") const;
   /// The whole buffer.
   [[nodiscard]] Segment all() const { return {"all", 0, values_.numel()}; }
 

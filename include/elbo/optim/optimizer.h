@@ -36,8 +36,10 @@ class Optimizer {
   /// Moves the parameters of one segment, a block at a time.
   /// **Throws** NumericError where the gradient is not finite, having moved by 0 in its place.
   virtual Seen step(FlatParameters& parameters, const Segment& segment) = 0;
-  /// State by name, to be saved and put back; tensors are shared, not copied.
-  [[nodiscard]] virtual std::map<std::string, at::Tensor> state() const = 0;
+  /// State to be saved and put back: what it keeps for each parameter, by `first.NAME`, and for
+  /// each segment. Tensors are shared, not copied. `parameters` are those it was made for.
+  [[nodiscard]] virtual std::map<std::string, at::Tensor> state(
+      const FlatParameters& parameters) const = 0;
   [[nodiscard]] virtual std::string name() const = 0;
 
  protected:
@@ -50,7 +52,9 @@ class Sgd final : public Optimizer {
  public:
   explicit Sgd(double lr) { this->lr = lr; }
   Seen step(FlatParameters& parameters, const Segment& segment) override;
-  [[nodiscard]] std::map<std::string, at::Tensor> state() const override { return {}; }
+  [[nodiscard]] std::map<std::string, at::Tensor> state(const FlatParameters&) const override {
+    return {};
+  }
   [[nodiscard]] std::string name() const override { return "sgd"; }
 };
 
@@ -59,7 +63,8 @@ class Adagrad final : public Optimizer {
  public:
   Adagrad(const FlatParameters& parameters, double lr, double eps = 1e-10);
   Seen step(FlatParameters& parameters, const Segment& segment) override;
-  [[nodiscard]] std::map<std::string, at::Tensor> state() const override;
+  [[nodiscard]] std::map<std::string, at::Tensor> state(
+      const FlatParameters& parameters) const override;
   [[nodiscard]] std::string name() const override { return "adagrad"; }
 
  private:
@@ -74,14 +79,14 @@ class Adam final : public Optimizer {
   Adam(const FlatParameters& parameters, double lr, double beta1 = 0.9, double beta2 = 0.999,
        double eps = 1e-8);
   Seen step(FlatParameters& parameters, const Segment& segment) override;
-  [[nodiscard]] std::map<std::string, at::Tensor> state() const override;
+  [[nodiscard]] std::map<std::string, at::Tensor> state(
+      const FlatParameters& parameters) const override;
   [[nodiscard]] std::string name() const override { return "adam"; }
 
  private:
   double beta1_, beta2_, eps_;
   at::Tensor first_, second_;
-  std::vector<std::string> names_;  // of the segments
-  at::Tensor steps_;                // int64 [segments]: updates each has had
+  at::Tensor steps_;  // int64 [segments]: updates each has had
 };
 
 /// "sgd", "adagrad" or "adam"; throws ConfigError otherwise.

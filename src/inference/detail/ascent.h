@@ -71,18 +71,9 @@ inline double ascend(Optimizer& optimizer, FlatParameters& parameters, const Seg
 /// so that no order of theirs is part of a checkpoint.
 inline std::map<std::string, at::Tensor> state_of(const FlatParameters& parameters,
                                                   const Optimizer& optimizer) {
-  std::map<std::string, at::Tensor> out;
-  const auto add = [&](const std::string& what, const at::Tensor& buffer) {
-    for (const auto& [name, view] : parameters.views_of(buffer)) out[what + "." + name] = view;
-  };
-  add("parameters", parameters.values());
-  for (const auto& [name, tensor] : optimizer.state()) {
-    if (tensor.sizes() == parameters.values().sizes() &&
-        tensor.scalar_type() == parameters.values().scalar_type())
-      add("optimizer." + name, tensor);
-    else
-      out["optimizer." + name] = tensor;
-  }
+  const auto values = parameters.views_of(parameters.values(), "parameters.");
+  std::map<std::string, at::Tensor> out(values.begin(), values.end());
+  for (const auto& [name, tensor] : optimizer.state(parameters)) out["optimizer." + name] = tensor;
   return out;
 }
 
