@@ -31,15 +31,18 @@ TEST_P(EveryLawStatistical, DrawsFollowTheCdf) {
       const bool unit = law->support().kind() == Constraint::Kind::kUnitInterval;
       if (unit && law->cdf(scalar(1 - 0x1p-53)).item<double>() < 0.999) continue;
       EXPECT_LE(distance(x, *law), limit) << GetParam() << given;
-      if (law->is_discrete()) EXPECT_GE(chi_square_tail(x, *law), alpha()) << GetParam() << given;
+      if (law->is_discrete()) {
+        EXPECT_GE(chi_square_tail(x, *law), alpha()) << GetParam() << given;
+      }
     } catch (const UnsupportedError&) {
       GTEST_SKIP() << GetParam() << " has no cdf";
     }
     // Planted: half of the draws replaced by one of them.
     auto wrong = x.clone();
     wrong.slice(0, 0, kDraws / 2).fill_(x.median());
-    if (x.min().item<double>() < x.max().item<double>() && !law->is_discrete())
+    if (x.min().item<double>() < x.max().item<double>() && !law->is_discrete()) {
       EXPECT_GT(distance(wrong, *law), limit) << GetParam() << " planted";
+    }
   }
 }
 

@@ -136,7 +136,9 @@ TEST(SemiSupervised, LearnsClassesFromFewLabels) {
     EXPECT_LT(error(), 0.05) << stacked;
     EXPECT_GT(last.elbo, first.elbo);
     EXPECT_GT(last.supervision, first.supervision);
-    if (stacked) EXPECT_TRUE(fixed.front().second.equal(before));  // M1 does not move
+    if (stacked) {
+      EXPECT_TRUE(fixed.front().second.equal(before));  // M1 does not move
+    }
   }
 }
 

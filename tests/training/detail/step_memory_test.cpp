@@ -101,7 +101,9 @@ TEST(StepMemory, TakesNothingFromTheSystemAfterTenSteps) {
   counting = false;
   const int64_t taken = page_faults() - faults;
   EXPECT_EQ(large_blocks, 0);
-  if (math::has_avx512()) EXPECT_EQ(of_onednn, 0);
+  if (math::has_avx512()) {
+    EXPECT_EQ(of_onednn, 0);
+  }
   // The heap of small blocks still grows by a few pages, 4 in the next 3000 steps when measured;
   // memory that went back to the system would come as hundreds a step.
   EXPECT_LE(taken, 8);
