@@ -44,7 +44,7 @@ at::Tensor kl_normal_normal(const Normal& q, const Normal& p) {
     return expanded(evaluate(formula<FromStandard, 2>(), {q.loc(), q.log_var()}), q, p);
   const auto ratio = (q.scale() / p.scale()).square();
   const auto shift = ((q.loc() - p.loc()) / p.scale()).square();
-  return 0.5 * (ratio + shift - 1) + p.log_scale() - q.log_scale();
+  return expanded(0.5 * (ratio + shift - 1) + p.log_scale() - q.log_scale(), q, p);
 }
 
 // q log(q / p), 0 where q is 0, for probabilities given by their logarithms.
@@ -71,8 +71,9 @@ at::Tensor kl_uniform_uniform(const Uniform& q, const Uniform& p) {
 at::Tensor kl_uniform_normal(const Uniform& q, const Normal& p) {
   // -H(q) - E_q[log p]
   const auto second_moment = q.variance() + (q.mean() - p.loc()).square();
-  return -q.entropy() + p.log_scale() + 0.91893853320467274178 +
-         0.5 * second_moment / p.scale().square();
+  return expanded(-q.entropy() + p.log_scale() + 0.91893853320467274178 +
+                      0.5 * second_moment / p.scale().square(),
+                  q, p);
 }
 
 at::Tensor kl_normal_uniform(const Normal& q, const Uniform& p) {

@@ -46,10 +46,12 @@ std::pair<at::Tensor, at::Tensor> zero_and_one(const at::TensorOptions& options)
 }  // namespace
 
 Normal::Normal(Parts parts)
-    : DistributionBase(detail::broadcast_shape(
-                           "Normal", parts.loc.sizes(),
-                           parts.scale.defined() ? parts.scale.sizes() : parts.log_var.sizes()),
-                       {}),
+    : Normal(parts, detail::broadcast_shape(
+                        "Normal", parts.loc.sizes(),
+                        parts.scale.defined() ? parts.scale.sizes() : parts.log_var.sizes())) {}
+
+Normal::Normal(Parts parts, std::vector<int64_t> batch_shape)
+    : DistributionBase(std::move(batch_shape), {}),
       loc_(std::move(parts.loc)),
       scale_(std::move(parts.scale)),
       log_var_(std::move(parts.log_var)),
@@ -83,8 +85,14 @@ at::Tensor Normal::rsample(const Noise& noise, at::IntArrayRef shape) const {
   return normal_draw(noise.normal(full, options), loc_, log_var_);
 }
 
-at::Tensor Normal::log_prob(const at::Tensor& x) const {
+at::Tensor Normal::broadcast(const at::Tensor& x) const {
   const auto y = x.to(loc_.scalar_type());
+  const auto shape = detail::broadcast_shape("Normal", y.sizes(), batch_shape());
+  return y.sizes() == shape ? y : y.expand(shape);
+}
+
+at::Tensor Normal::log_prob(const at::Tensor& x) const {
+  const auto y = broadcast(x);
   if (log_var_.defined()) return evaluate(formula<LogDensity<true>, 3>(), {y, loc_, log_var_});
   return evaluate(formula<LogDensity<false>, 3>(), {y, loc_, scale_});
 }
@@ -92,23 +100,26 @@ at::Tensor Normal::log_prob(const at::Tensor& x) const {
 at::Tensor Normal::log_prob_sum(const at::Tensor& x, int64_t event_dims) const {
   if (event_dims != 1 || !(log_var_.defined() || is_standard_))
     return DistributionBase::log_prob_sum(x, event_dims);
-  const auto y = x.to(loc_.scalar_type());
+  const auto y = broadcast(x);
   if (log_var_.defined()) return normal_log_prob_sum(y, loc_, log_var_);
-  return standard_normal_log_prob_sum(
-      y.expand(detail::broadcast_shape("Normal", y.sizes(), batch_shape())));
+  return standard_normal_log_prob_sum(y);
 }
 
-at::Tensor Normal::cdf(const at::Tensor& x) const { return math::ndtr((x - loc_) / scale()); }
+at::Tensor Normal::cdf(const at::Tensor& x) const {
+  return math::ndtr((broadcast(x) - loc_) / scale());
+}
 
 at::Tensor Normal::log_cdf(const at::Tensor& x) const {
-  return math::log_ndtr((x - loc_) / scale());
+  return math::log_ndtr((broadcast(x) - loc_) / scale());
 }
 
 at::Tensor Normal::log_survival(const at::Tensor& x) const {
-  return math::log_ndtr((loc_ - x) / scale());
+  return math::log_ndtr((loc_ - broadcast(x)) / scale());
 }
 
-at::Tensor Normal::icdf(const at::Tensor& u) const { return loc_ + scale() * at::special_ndtri(u); }
+at::Tensor Normal::icdf(const at::Tensor& u) const {
+  return loc_ + scale() * at::special_ndtri(broadcast(u));
+}
 
 at::Tensor Normal::entropy() const {
   return (0.5 + kHalfLogTwoPi + log_scale()).expand(batch_shape());
@@ -120,11 +131,20 @@ at::Tensor Normal::mode() const { return mean(); }
 Constraint Normal::support() const { return Constraint::Kind::kReal; }
 
 DistributionPtr Normal::expand(at::IntArrayRef batch_shape) const {
-  const auto widened = [&](const at::Tensor& x) { return x.defined() ? x.expand(batch_shape) : x; };
-  return std::shared_ptr<Normal>(new Normal(Parts{.loc = widened(loc_),
-                                                  .scale = widened(scale_),
-                                                  .log_var = widened(log_var_),
-                                                  .is_standard = is_standard_}));
+  // What is only repeated along dimensions in front stays as it is: gradients are then summed over
+  // them where they are made.
+  const auto widened = [&](const at::Tensor& x) {
+    if (!x.defined() || x.dim() == 0) return x.defined() ? x.expand(batch_shape) : x;
+    auto shape = batch_shape.slice(batch_shape.size() - static_cast<size_t>(x.dim())).vec();
+    for (size_t i = 0; i + 1 < shape.size() && x.size(static_cast<int64_t>(i)) == 1; ++i)
+      shape[i] = 1;
+    return x.expand(shape);
+  };
+  return std::shared_ptr<Normal>(new Normal({.loc = widened(loc_),
+                                             .scale = widened(scale_),
+                                             .log_var = widened(log_var_),
+                                             .is_standard = is_standard_},
+                                            batch_shape.vec()));
 }
 
 namespace detail {

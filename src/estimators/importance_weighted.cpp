@@ -3,8 +3,7 @@
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
-#include <cmath>
-
+#include "elbo/kernels/log_sum_exp.h"
 #include "estimators/detail/trace_pair.h"
 
 namespace elbo {
@@ -29,9 +28,7 @@ Bound ImportanceWeighted::operator()(const Program& model, const Program& guide,
       detail::add(bound.kl, pair.guide.at(p.name).log_prob() - p.log_prob());
   }
   detail::fill(bound, {num_particles, batch.size()}, batch.options());
-  const auto log_weights = bound.reconstruction - bound.kl;
-  bound.combined =
-      log_weights.logsumexp(0, /*keepdim=*/true) - std::log(static_cast<double>(num_particles));
+  bound.combined = log_mean_exp(bound.reconstruction - bound.kl, 0);
   return bound;
 }
 

@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "elbo/evaluation/elbo.h"
+#include "elbo/kernels/log_sum_exp.h"
 
 namespace elbo {
 
@@ -17,7 +18,7 @@ LogEvidence log_mean_weight(const at::Tensor& log_weights) {
     throw ConfigError(fmt::format("log_mean_weight: {} weights a row; expected >= 2", draws));
   const auto s = static_cast<double>(draws);
   const auto l = log_weights.detach().to(at::kCPU, at::kDouble);
-  const auto mean = l.logsumexp(0) - std::log(s);
+  const auto mean = log_mean_exp(l, 0).squeeze(0);
   const auto relative = (l - mean).exp().std(0);
   return {.rows = mean, .standard_error = relative / std::sqrt(s), .k_hat = pareto_k_hat(l)};
 }

@@ -13,6 +13,7 @@
 #include "elbo/kernels/math.h"
 #include "kernels/detail/rows.h"
 #include "kernels/detail/simd.h"
+#include "kernels/detail/sum_repeats.h"
 #include "kernels/detail/through_twin.h"
 
 namespace elbo {
@@ -207,24 +208,26 @@ at::Tensor normal_kl_twin(const at::Tensor* a) {
   return 0.5 * (a[0].square() + a[1].expm1() - a[1]).sum(-1);
 }
 
-/// Each row of a block times its factor.
+/// Each row of a block times `sign` times its factor.
 struct ScaleRows {
-  static void run(float* x, const float* by, int64_t stride, const detail::Block& block) {
+  static void run(float* x, const float* by, float sign, int64_t stride,
+                  const detail::Block& block) {
     detail::for_rows(block, [&](int64_t r, int64_t first, auto width) {
       float* __restrict row = x + r * stride + first;
-      for (int64_t c = 0; c < width; ++c) row[c] *= by[r];
+      const float factor = sign * by[r];
+      for (int64_t c = 0; c < width; ++c) row[c] *= factor;
     });
   }
 };
 
-/// Each row of `slope` times its g, in place: nobody else has it.
-at::Tensor scale_rows(const at::Tensor& slope, const at::Tensor& incoming) {
+/// Each row of `slope` times `sign` times its g, in place: nobody else has it.
+at::Tensor scale_rows(const at::Tensor& slope, const at::Tensor& incoming, float sign = 1) {
   constexpr int64_t kGrain = 1 << 14;  // numbers
-  static const auto run =
-      simd::Compiled<ScaleRows>::for_machine<float*, const float*, int64_t, const detail::Block&>();
-  detail::recording::run([slope, g = incoming.contiguous()] {
+  static const auto run = simd::Compiled<ScaleRows>::for_machine<float*, const float*, float,
+                                                                 int64_t, const detail::Block&>();
+  detail::recording::run([slope, g = incoming.contiguous(), sign] {
     detail::for_blocks(g.numel(), slope.size(-1), kGrain, [&](const detail::RowBlock& block) {
-      run(slope.data_ptr<float>(), g.data_ptr<float>(), row_stride(slope), block);
+      run(slope.data_ptr<float>(), g.data_ptr<float>(), sign, row_stride(slope), block);
     });
   });
   return slope;
@@ -268,7 +271,7 @@ struct LawSum : torch::autograd::Function<LawSum<Law, kTwin, kSlopes>> {
     variable_list out(saved.size());
     for (size_t k = 0; k < kSlopes; ++k)
       if ((wanted >> k & 1U) != 0)
-        out[k] = at::sum_to(scale_rows(slopes[k], incoming[0]), saved[k].sizes());
+        out[k] = detail::sum_repeats(scale_rows(slopes[k], incoming[0]), saved[k].sizes());
     return out;
   }
 };
@@ -293,13 +296,17 @@ struct NormalSum : torch::autograd::Function<NormalSum> {
     const detail::BelowAutograd below;
     const auto slopes = Slopes<NormalRow>::take(context, saved, 2);
     variable_list out(3);
+    const bool moves_x = (wanted & 1U) != 0;  // against mu
     if ((wanted & 3U) != 0) {
-      const auto along_mu = scale_rows(slopes[0], incoming[0]);
-      if ((wanted & 1U) != 0) out[0] = at::sum_to(-along_mu, saved[0].sizes());
-      if ((wanted & 2U) != 0) out[1] = at::sum_to(along_mu, saved[1].sizes());
+      const auto along = scale_rows(slopes[0], incoming[0], moves_x ? -1.0F : 1.0F);
+      if (moves_x) out[0] = detail::sum_repeats(along, saved[0].sizes());
+      if ((wanted & 2U) != 0) {
+        out[1] = detail::sum_repeats(along, saved[1].sizes());
+        if (moves_x) out[1] = -out[1];
+      }
     }
     if ((wanted & 4U) != 0)
-      out[2] = at::sum_to(scale_rows(slopes[1], incoming[0]), saved[2].sizes());
+      out[2] = detail::sum_repeats(scale_rows(slopes[1], incoming[0]), saved[2].sizes());
     return out;
   }
 };
@@ -322,9 +329,9 @@ struct NormalDraw : torch::autograd::Function<NormalDraw> {
       return detail::through_twin(normal_draw_twin, saved, incoming[0], wanted);
     const detail::BelowAutograd below;
     variable_list out(3);
-    if ((wanted & 2U) != 0) out[1] = at::sum_to(incoming[0], saved[1].sizes());
+    if ((wanted & 2U) != 0) out[1] = detail::sum_repeats(incoming[0], saved[1].sizes());
     if ((wanted & 4U) != 0)
-      out[2] = at::sum_to(
+      out[2] = detail::sum_repeats(
           detail::product_of(incoming[0], context->saved_data["along_log_var"].toTensor()),
           saved[2].sizes());
     return out;

@@ -4,12 +4,15 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
+#include <vector>
 
 #include "elbo/kernels/math.h"
 #include "kernels/detail/recording.h"
 #include "kernels/detail/simd.h"
 #include "kernels/detail/team.h"
+#include "kernels/detail/through_twin.h"
 
 namespace elbo {
 namespace {
@@ -22,92 +25,161 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr int64_t kColumns = 64;  // a block of them, times K, stays in the second cache
 
 /// One table [K, columns], the rows `stride` apart; `weights` may be null.
+template <class T>
 struct Table {
-  const double* x;
-  double *sum, *weights;
+  const T* x;
+  T *sum, *weights;
   int64_t k, stride;
+  double less;  // to subtract from each sum
 };
 
+/// In float64 whatever T is.
+template <class T>
 struct Columns {
-  static void run(const Table& t, int64_t begin, int64_t end) {
+  static void run(const Table<T>& t, int64_t begin, int64_t end) {
     for (int64_t first = begin; first < end; first += kColumns)
       block(t, first, std::min(kColumns, end - first));
   }
 
-  ELBO_INLINE static void block(const Table& t, int64_t first, int64_t count) {
+  ELBO_INLINE static void block(const Table<T>& t, int64_t first, int64_t count) {
     constexpr int64_t kLanes = Pack::kLanes;
     alignas(64) double largest[kColumns], sum[kColumns], term[kColumns];
     std::fill(largest, largest + kColumns, -kInfinity);
     for (int64_t k = 0; k < t.k; ++k) {
-      const double* x = t.x + k * t.stride + first;
-      for (int64_t c = 0; c < count; ++c) largest[c] = x[c] > largest[c] ? x[c] : largest[c];
+      const T* x = t.x + k * t.stride + first;
+      for (int64_t c = 0; c < count; ++c) {
+        const double each = x[c];
+        largest[c] = each > largest[c] ? each : largest[c];
+      }
     }
     for (int64_t c = 0; c < kColumns; ++c)  // a column that is all -inf, or has +inf, is no sum
       largest[c] = largest[c] > -kInfinity && largest[c] < kInfinity ? largest[c] : 0;
     std::fill(sum, sum + kColumns, 0.0);
     for (int64_t k = 0; k < t.k; ++k) {
-      const double* x = t.x + k * t.stride + first;
+      const T* x = t.x + k * t.stride + first;
       for (int64_t c = 0; c < kColumns; ++c) term[c] = c < count ? x[c] - largest[c] : 0;
       for (int64_t c = 0; c < kColumns; c += kLanes) {
         const Pack e = math::exp(Pack(*reinterpret_cast<const Pack::Lanes*>(term + c)));
         *reinterpret_cast<Pack::Lanes*>(term + c) = e.v;
         *reinterpret_cast<Pack::Lanes*>(sum + c) += e.v;
       }
-      if (t.weights != nullptr) std::copy(term, term + count, t.weights + k * t.stride + first);
+      if (t.weights == nullptr) continue;
+      T* w = t.weights + k * t.stride + first;
+      for (int64_t c = 0; c < count; ++c) w[c] = static_cast<T>(term[c]);
     }
-    for (int64_t c = 0; c < count; ++c) t.sum[first + c] = largest[c] + std::log(sum[c]);
+    for (int64_t c = 0; c < count; ++c)
+      t.sum[first + c] = static_cast<T>(largest[c] + (std::log(sum[c]) - t.less));
     if (t.weights == nullptr) return;
     for (int64_t c = 0; c < kColumns; ++c) sum[c] = sum[c] > 0 ? 1 / sum[c] : 0;
     for (int64_t k = 0; k < t.k; ++k) {
-      double* w = t.weights + k * t.stride + first;
-      for (int64_t c = 0; c < count; ++c) w[c] *= sum[c];
+      T* w = t.weights + k * t.stride + first;
+      for (int64_t c = 0; c < count; ++c) w[c] = static_cast<T>(w[c] * sum[c]);
     }
   }
 };
 
-/// x contiguous: the sum, and the weights where they are wanted.
-at::Tensor in_one_pass(const at::Tensor& x, int64_t dim, at::Tensor* weights) {
-  auto shape = x.sizes().vec();
+/// f(table, width, begin, end) for parts of the columns of each table [K, width]: the dimensions
+/// before `dim` tell tables, those after it columns.
+template <class F>
+void for_columns(const at::Tensor& x, int64_t dim, const F& f) {
   int64_t outer = 1, inner = 1;
-  for (int64_t i = 0; i < dim; ++i) outer *= shape[static_cast<size_t>(i)];
-  for (int64_t i = dim + 1; i < x.dim(); ++i) inner *= shape[static_cast<size_t>(i)];
-  const int64_t k = x.size(dim);
+  for (int64_t i = 0; i < dim; ++i) outer *= x.size(i);
+  for (int64_t i = dim + 1; i < x.dim(); ++i) inner *= x.size(i);
+  const int64_t blocks = (inner + kColumns - 1) / kColumns;
+  for (int64_t o = 0; o < outer; ++o)
+    detail::parallel_for(0, blocks, 1 + (1 << 14) / (x.size(dim) * kColumns),
+                         [&](int64_t begin, int64_t end) {
+                           f(o, inner, begin * kColumns, std::min(end * kColumns, inner));
+                         });
+}
+
+std::vector<int64_t> without(const at::Tensor& x, int64_t dim) {
+  auto shape = x.sizes().vec();
   shape[static_cast<size_t>(dim)] = 1;
-  auto sum = at::empty(shape, x.options().requires_grad(false));
-  if (weights != nullptr) *weights = at::empty_like(x, x.options().requires_grad(false));
-  static const auto run = simd::Compiled<Columns>::for_machine<const Table&, int64_t, int64_t>();
-  const Table first{.x = x.data_ptr<double>(),
-                    .sum = sum.data_ptr<double>(),
-                    .weights = weights == nullptr ? nullptr : weights->data_ptr<double>(),
-                    .k = k,
-                    .stride = inner};
-  detail::recording::run([first, outer, k, inner] {
-    for (int64_t o = 0; o < outer; ++o) {
-      Table table = first;
-      table.x += o * k * inner;
-      table.sum += o * inner;
-      if (table.weights != nullptr) table.weights += o * k * inner;
-      const int64_t blocks = (inner + kColumns - 1) / kColumns;
-      detail::parallel_for(0, blocks, 1 + (1 << 14) / (k * kColumns),
-                           [&](int64_t begin, int64_t end) {
-                             run(table, begin * kColumns, std::min(end * kColumns, inner));
-                           });
-    }
-  });
+  return shape;
+}
+
+/// x contiguous: the sum less a number, and the weights where they are wanted.
+template <class T>
+at::Tensor in_one_pass(const at::Tensor& x, int64_t dim, double less, at::Tensor* weights) {
+  const auto options = x.options().requires_grad(false);
+  const auto sum = at::empty(without(x, dim), options);
+  if (weights != nullptr) *weights = at::empty_like(x, options);
+  static const auto run =
+      simd::Compiled<Columns<T>>::template for_machine<const Table<T>&, int64_t, int64_t>();
+  detail::recording::run(
+      [x = x.detach(), sum, kept = weights ? *weights : at::Tensor(), dim, less] {
+        for_columns(x, dim, [&](int64_t outer, int64_t inner, int64_t begin, int64_t end) {
+          const int64_t k = x.size(dim), table = outer * k * inner;
+          run({.x = x.data_ptr<T>() + table,
+               .sum = sum.data_ptr<T>() + outer * inner,
+               .weights = kept.defined() ? kept.data_ptr<T>() + table : nullptr,
+               .k = k,
+               .stride = inner,
+               .less = less},
+              begin, end);
+        });
+      });
   return sum;
+}
+at::Tensor in_one_pass(const at::Tensor& x, int64_t dim, double less, at::Tensor* weights) {
+  return x.scalar_type() == at::kFloat ? in_one_pass<float>(x, dim, less, weights)
+                                       : in_one_pass<double>(x, dim, less, weights);
+}
+
+/// The weights, each times the gradient of its sum.
+template <class T>
+at::Tensor scaled(const at::Tensor& weights, const at::Tensor& gradient, int64_t dim) {
+  const auto out = at::empty_like(weights);
+  detail::recording::run([weights, g = gradient.contiguous(), out, dim] {
+    for_columns(out, dim, [&](int64_t outer, int64_t inner, int64_t begin, int64_t end) {
+      const T* by = g.data_ptr<T>() + outer * inner;
+      for (int64_t k = 0; k < out.size(dim); ++k) {
+        const int64_t row = (outer * out.size(dim) + k) * inner;
+        const T* __restrict from = weights.data_ptr<T>() + row;
+        T* __restrict to = out.data_ptr<T>() + row;
+        for (int64_t c = begin; c < end; ++c) to[c] = from[c] * by[c];
+      }
+    });
+  });
+  return out;
 }
 
 struct WithWeights : torch::autograd::Function<WithWeights> {
-  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, int64_t dim) {
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, int64_t dim,
+                            double less) {
+    const detail::BelowAutograd below;
     at::Tensor weights;
-    auto sum = in_one_pass(x, dim, &weights);
-    context->save_for_backward({weights});
+    auto sum = in_one_pass(x, dim, less, &weights);
+    context->save_for_backward({x, weights});
+    context->saved_data["dim"] = dim;
     return sum;
   }
-  static variable_list backward(AutogradContext* context, const variable_list& gradient) {
-    return {context->get_saved_variables()[0] * gradient[0], at::Tensor()};
+  static variable_list backward(AutogradContext* context, const variable_list& incoming) {
+    const int64_t dim = context->saved_data["dim"].toInt();
+    const auto saved = context->get_saved_variables();
+    if (at::GradMode::is_enabled()) {
+      const auto twin = [dim](const at::Tensor* a) { return plain::log_sum_exp(a[0], dim); };
+      return {detail::through_twin(twin, {saved[0]}, incoming[0], 1)[0], {}, {}};
+    }
+    const detail::BelowAutograd below;
+    const auto& weights = saved[1];
+    return {weights.scalar_type() == at::kFloat ? scaled<float>(weights, incoming[0], dim)
+                                                : scaled<double>(weights, incoming[0], dim),
+            {},
+            {}};
   }
 };
+
+/// log_sum_exp less a number.
+at::Tensor log_sum_exp_less(const at::Tensor& given, int64_t dim, double less) {
+  const bool in_pass = given.is_cpu() && given.numel() > 0 &&
+                       (given.scalar_type() == at::kDouble || given.scalar_type() == at::kFloat);
+  if (!in_pass) return plain::log_sum_exp(given, dim) - less;
+  const auto x = given.contiguous();
+  if (!detail::wants_graph({x})) return in_one_pass(x, dim, less, nullptr);
+  return WithWeights::apply(x, dim, less);
+}
 
 }  // namespace
 
@@ -116,12 +188,10 @@ at::Tensor plain::log_sum_exp(const at::Tensor& x, int64_t dim) {
   return x.masked_fill(impossible, 0).logsumexp(dim, true).masked_fill(impossible, -kInfinity);
 }
 
-at::Tensor log_sum_exp(const at::Tensor& given, int64_t dim) {
-  if (!given.is_cpu() || given.scalar_type() != at::kDouble || given.numel() == 0)
-    return plain::log_sum_exp(given, dim);
-  const auto x = given.contiguous();
-  if (!x.requires_grad() || !at::GradMode::is_enabled()) return in_one_pass(x, dim, nullptr);
-  return WithWeights::apply(x, dim);
+at::Tensor log_sum_exp(const at::Tensor& x, int64_t dim) { return log_sum_exp_less(x, dim, 0); }
+
+at::Tensor log_mean_exp(const at::Tensor& x, int64_t dim) {
+  return log_sum_exp_less(x, dim, std::log(static_cast<double>(x.size(dim))));
 }
 
 }  // namespace elbo

@@ -83,12 +83,14 @@ class Operation {
   std::vector<at::Tensor> results_;
 };
 
+enum class Arithmetical { kAdd, kSubtract, kMultiply, kNegate };
+
 struct ArithmeticArguments {
-  const float *a, *b;
+  const float *a, *b;  // the same where there is one
   float* out;
   int64_t a_stride, b_stride, out_stride;  // from row to row
 };
-template <bool kAdds>
+template <Arithmetical kWhich>
 struct ArithmeticRows {
   static void run(const ArithmeticArguments& of, const detail::Block& block) {
     detail::for_rows(block, [&](int64_t r, int64_t first, auto width) {
@@ -96,31 +98,49 @@ struct ArithmeticRows {
       const float* b = of.b + r * of.b_stride + first;
       float* out = of.out + r * of.out_stride + first;
 #pragma omp simd
-      for (int64_t c = 0; c < width; ++c) out[c] = kAdds ? a[c] + b[c] : a[c] * b[c];
+      for (int64_t c = 0; c < width; ++c) out[c] = result(a[c], b[c]);
     });
+  }
+
+ private:
+  static float result(float a, float b) {
+    switch (kWhich) {
+      case Arithmetical::kAdd:
+        return a + b;
+      case Arithmetical::kSubtract:
+        return a - b;
+      case Arithmetical::kMultiply:
+        return a * b;
+      case Arithmetical::kNegate:
+        break;
+    }
+    return -a;
   }
 };
 
-/// a + b or a b of float32 tensors alike, as autograd adds up gradients: where they are small,
-/// finding ATen's loop takes longer than the loop.
+/// a + b, a - b, a b or -a of float32 tensors alike, as autograd adds up gradients: finding ATen's
+/// loop, in memory that nothing else of a step touches, takes longer than the loop.
 class Arithmetic {
  public:
   /// Nothing where it is something else.
   static std::optional<Arithmetic> of(const c10::OperatorName& name,
                                       const std::vector<IValue>& inputs,
                                       const std::vector<at::Tensor>& results) {
-    const bool adds = name.name == "aten::add", multiplies = name.name == "aten::mul";
-    if ((!adds && !multiplies) || inputs.size() < 2 || results.size() != 1 ||
-        !inputs[0].isTensor() || !inputs[1].isTensor())
+    const auto which = which_of(name);
+    if (!which || results.size() != 1 || inputs.empty()) return std::nullopt;
+    const size_t arity = *which == Arithmetical::kNegate ? 1 : 2;
+    if (inputs.size() < arity || !inputs[0].isTensor() || !inputs[arity - 1].isTensor())
       return std::nullopt;
-    if (adds && !(inputs.size() > 2 && inputs[2].isScalar() && inputs[2].toScalar().equal(1)))
+    const bool has_factor = *which == Arithmetical::kAdd || *which == Arithmetical::kSubtract;
+    if (has_factor && !(inputs.size() > 2 && inputs[2].isScalar() && inputs[2].toScalar().equal(1)))
       return std::nullopt;
-    const at::Tensor &a = inputs[0].toTensor(), &b = inputs[1].toTensor(), &out = results[0];
+    const at::Tensor &a = inputs[0].toTensor(), &b = inputs[arity - 1].toTensor(),
+                     &out = results[0];
     for (const at::Tensor* x : {&a, &b, &out})
       if (x->scalar_type() != at::kFloat || x->sizes() != out.sizes() || x->dim() == 0 ||
           x->numel() == 0 || detail::row_stride(*x) < 0)
         return std::nullopt;
-    return Arithmetic(adds, a, b, out);
+    return Arithmetic(run_of(*which), a, b, out);
   }
 
   void operator()(uint64_t) const {
@@ -134,17 +154,35 @@ class Arithmetic {
   }
 
  private:
-  Arithmetic(bool adds, const at::Tensor& a, const at::Tensor& b, const at::Tensor& out)
-      : run_(adds ? for_machine<true>() : for_machine<false>()),
-        a_(without_graph(a)),
-        b_(without_graph(b)),
-        out_(out) {}
-
   using Run = void (*)(const ArithmeticArguments&, const detail::Block&);
-  template <bool kAdds>
+
+  Arithmetic(Run run, const at::Tensor& a, const at::Tensor& b, const at::Tensor& out)
+      : run_(run), a_(without_graph(a)), b_(without_graph(b)), out_(out) {}
+
+  static std::optional<Arithmetical> which_of(const c10::OperatorName& name) {
+    if (name.name == "aten::add") return Arithmetical::kAdd;
+    if (name.name == "aten::sub") return Arithmetical::kSubtract;
+    if (name.name == "aten::mul") return Arithmetical::kMultiply;
+    if (name.name == "aten::neg") return Arithmetical::kNegate;
+    return std::nullopt;
+  }
+  template <Arithmetical kWhich>
   static Run for_machine() {
-    return simd::Compiled<ArithmeticRows<kAdds>>::template for_machine<const ArithmeticArguments&,
-                                                                       const detail::Block&>();
+    return simd::Compiled<ArithmeticRows<kWhich>>::template for_machine<const ArithmeticArguments&,
+                                                                        const detail::Block&>();
+  }
+  static Run run_of(Arithmetical which) {
+    switch (which) {
+      case Arithmetical::kAdd:
+        return for_machine<Arithmetical::kAdd>();
+      case Arithmetical::kSubtract:
+        return for_machine<Arithmetical::kSubtract>();
+      case Arithmetical::kMultiply:
+        return for_machine<Arithmetical::kMultiply>();
+      case Arithmetical::kNegate:
+        break;
+    }
+    return for_machine<Arithmetical::kNegate>();
   }
 
   Run run_;

@@ -1,6 +1,10 @@
 #include "elbo/distributions/normal.h"
 
+#include <functional>
+
 #include "distributions/laws.h"
+#include "elbo/distributions/kl.h"
+#include "elbo/distributions/uniform.h"
 
 namespace elbo {
 namespace {
@@ -48,6 +52,60 @@ TEST(Normal, HasShapesSampleBatchEvent) {
   EXPECT_EQ(wide->batch_shape(), (std::vector<int64_t>{6, 4, 3}));
   EXPECT_TRUE(wide->log_prob(scalar(0.3))[5].allclose(law.log_prob(scalar(0.3))));
   EXPECT_EQ(Normal::standard({2, 5}, at::kDouble).batch_shape(), (std::vector<int64_t>{2, 5}));
+}
+
+TEST(Normal, ExpandedIsAsManyLaws) {
+  const auto mu = values({0.5, -1, 2}).view({1, 3}).requires_grad_();
+  const auto log_var = values({-0.5, 0.1, 1, -2, 0.7, 0.3}).view({2, 3}).requires_grad_();
+  const auto law = Normal::from_log_var(mu, log_var);
+  const auto wide = law.expand({5, 2, 3});
+  const auto written_out = Normal::from_log_var(mu.expand({5, 2, 3}), log_var.expand({5, 2, 3}));
+  const auto x = Noise(2).normal({5, 2, 3}, at::kDouble);
+  for (const auto& f : std::vector<std::function<at::Tensor(const Distribution&)>>{
+           [](const Distribution& d) { return d.rsample(Noise(1)); },
+           [](const Distribution& d) { return d.rsample(Noise(1), {4}); },
+           [&](const Distribution& d) { return d.log_prob(x); },
+           [&](const Distribution& d) { return d.log_prob(x[0][0]); },
+           [&](const Distribution& d) { return d.log_prob_sum(x[0], 1); },
+           [](const Distribution& d) { return d.cdf(scalar(0.2)); },
+           [](const Distribution& d) { return d.log_cdf(scalar(0.2)); },
+           [](const Distribution& d) { return d.log_survival(scalar(0.2)); },
+           [](const Distribution& d) { return d.icdf(scalar(0.2)); },
+           [](const Distribution& d) { return d.entropy(); },
+           [](const Distribution& d) { return d.mean(); },
+           [](const Distribution& d) { return d.variance(); },
+           [](const Distribution& d) {
+             return d.expand({7, 5, 2, 3})->log_prob(scalar(0.2));
+           },
+           [](const Distribution& d) { return kl_divergence(d, Normal(scalar(0.3), scalar(2))); },
+           [](const Distribution& d) {
+             return kl_divergence(Uniform(scalar(-1), scalar(2)), d);
+           }}) {
+    const auto found = f(*wide), expected = f(written_out);
+    ASSERT_EQ(found.sizes(), expected.sizes());
+    EXPECT_TRUE(at::allclose(found, expected, 1e-14, 1e-14));
+    const auto weights = 1 + 0.1 * at::arange(found.numel(), at::kDouble).view(found.sizes());
+    const auto gradient = [&](const at::Tensor& y) {
+      return torch::autograd::grad({(y * weights).sum()}, {mu, log_var}, {}, {}, false,
+                                   /*allow_unused=*/true);
+    };
+    const auto slopes = gradient(found), expected_slopes = gradient(expected);
+    for (size_t k = 0; k < 2; ++k) {
+      if (!expected_slopes[k].defined()) continue;
+      EXPECT_TRUE(at::allclose(slopes[k], expected_slopes[k], 1e-12, 1e-12));
+    }
+  }
+  // In float32 by fused kernels.
+  const auto single = Normal::from_log_var(mu.detach().to(at::kFloat).requires_grad_(),
+                                           log_var.detach().to(at::kFloat).requires_grad_());
+  const auto z = single.expand({5, 2, 3})->rsample(Noise(1));
+  const auto density = single.expand({5, 2, 3})->log_prob_sum(z * z, 1);
+  const auto slopes = torch::autograd::grad({density.sum()}, {single.loc(), single.log_var()});
+  const auto z64 = written_out.rsample(Noise(1));
+  const auto expected =
+      torch::autograd::grad({written_out.log_prob_sum(z64 * z64, 1).sum()}, {mu, log_var});
+  for (size_t k = 0; k < 2; ++k)
+    EXPECT_TRUE(at::allclose(slopes[k].to(at::kDouble), expected[k], 1e-5, 1e-4));
 }
 
 TEST(Normal, GradientsAgreeWithDifferences) {

@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
+#include <torch/csrc/autograd/autograd.h>
 
 #include <cmath>
 
@@ -17,7 +18,7 @@ std::pair<at::Tensor, at::Tensor> both(at::Tensor (*f)(const at::Tensor&, int64_
                                        const at::Tensor& x, int64_t dim) {
   const auto leaf = x.detach().clone().set_requires_grad(true);
   const auto y = f(leaf, dim);
-  const auto weights = 1 + 0.1 * at::arange(y.numel(), kDouble).view(y.sizes());
+  const auto weights = 1 + 0.1 * at::arange(y.numel(), y.options()).view(y.sizes());
   (y.masked_fill(y.detach().isinf(), 0) * weights).sum().backward();
   return {y.detach(), leaf.grad()};
 }
@@ -56,8 +57,39 @@ TEST(LogSumExp, OfNothingIsMinusInfinityWithoutASlope) {
 TEST(LogSumExp, TakesViewsAndFloat32) {
   const auto x = Noise(2).normal({50, 6}, kDouble).t();
   EXPECT_TRUE(at::allclose(log_sum_exp(x, 0), x.logsumexp(0, true), 1e-14, 1e-14));
-  const auto single = log_sum_exp(x.to(at::kFloat), 0);
-  EXPECT_EQ(single.scalar_type(), at::kFloat);
+  // To float32's rounding of what float64 gives, far from 0 as well.
+  for (const double level : {0.0, -1e4}) {
+    const auto single = (9 * Noise(3).normal({7, 50, 20}, kDouble) + level).to(at::kFloat);
+    const auto [value, gradient] = both(log_sum_exp, single, 1);
+    const auto [wide_value, wide_gradient] = both(log_sum_exp, single.to(at::kDouble), 1);
+    EXPECT_EQ(value.scalar_type(), at::kFloat);
+    EXPECT_TRUE(at::allclose(value.to(at::kDouble), wide_value, 1e-7, 1e-7));
+    EXPECT_TRUE(at::allclose(gradient.to(at::kDouble), wide_gradient, 4e-7, 1e-12));
+  }
+}
+
+TEST(LogSumExp, HasAMean) {
+  const auto x = Noise(4).normal({5, 3, 4}, kDouble);
+  const auto [value, gradient] = both(log_mean_exp, x, 1);
+  EXPECT_TRUE(at::allclose(value, x.exp().mean(1, true).log(), 1e-14, 1e-14));
+  EXPECT_TRUE(at::equal(gradient, both(log_sum_exp, x, 1).second));
+  EXPECT_TRUE(at::allclose(log_mean_exp(x.to(at::kFloat), 1).to(at::kDouble), value, 0, 1e-6));
+  const auto likely = at::full({50}, 700.0F);
+  EXPECT_EQ(log_mean_exp(likely, 0).item<float>(), 700.0F);
+}
+
+TEST(LogSumExp, HasSecondDerivatives) {
+  for (const auto type : {at::kDouble, at::kFloat}) {
+    const auto x = Noise(5).normal({4, 2}, kDouble).to(type).requires_grad_();
+    const auto first =
+        torch::autograd::grad({log_sum_exp(x, 0).sum()}, {x}, {}, true, /*create_graph=*/true)[0];
+    const auto second = torch::autograd::grad({first.select(0, 1).sum()}, {x})[0];
+    // d p_1 / d x_k = p_1 (1[k = 1] - p_k)
+    const auto p = x.detach().softmax(0);
+    auto expected = -p.select(0, 1) * p;
+    expected.select(0, 1).add_(p.select(0, 1));
+    EXPECT_TRUE(at::allclose(second, expected, 1e-6, type == at::kDouble ? 1e-14 : 1e-6));
+  }
 }
 
 }  // namespace

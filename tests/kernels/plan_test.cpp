@@ -59,6 +59,24 @@ TEST(Plan, ReplaysOperationsOfATen) {
   expect_replays(compute, normal({3, 5}, 2), normal({3, 5}, 4));
 }
 
+TEST(Plan, ReplaysArithmeticOfFloat32) {
+  const auto w = normal({6, 9}, 1);
+  const auto compute = [&](const at::Tensor& x, const Noise&) {
+    const auto half = x.narrow(1, 0, 9), other = x.narrow(1, 9, 9);  // rows with gaps
+    return std::vector<at::Tensor>{half + w,
+                                   w - half,
+                                   half * other,
+                                   -other,
+                                   at::add(half, w, 2),  // by operations of ATen's, as what follows
+                                   at::sub(half, w, 0.5),
+                                   half - w.select(0, 3),
+                                   half.t() - w.t(),
+                                   half - 1.5,
+                                   -half.to(at::kDouble)};
+  };
+  expect_replays(compute, normal({6, 18}, 2), normal({6, 18}, 4));
+}
+
 TEST(Plan, ReplaysFusedLayersAndTheirGradients) {
   for (const Activation activation : {Activation::kTanh, Activation::kIdentity}) {
     const auto w = normal({4, 5}, 1).requires_grad_(), b = normal({4}, 2).requires_grad_();

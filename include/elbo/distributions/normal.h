@@ -15,6 +15,7 @@ class Normal final : public DistributionBase<Normal> {
   /// N(0, 1), of the shape given.
   [[nodiscard]] static Normal standard(at::IntArrayRef shape, const at::TensorOptions& options);
 
+  /// Parameters broadcast to the batch shape; what `expand` only repeats stays as it was given.
   [[nodiscard]] const at::Tensor& loc() const { return loc_; }
   [[nodiscard]] at::Tensor scale() const;
   [[nodiscard]] at::Tensor log_scale() const;
@@ -46,6 +47,9 @@ class Normal final : public DistributionBase<Normal> {
     bool is_standard = false;
   };
   explicit Normal(Parts parts);
+  Normal(Parts parts, std::vector<int64_t> batch_shape);
+  /// x, which a law that was expanded is asked for, of the law's dtype and with its dimensions.
+  [[nodiscard]] at::Tensor broadcast(const at::Tensor& x) const;
 
   at::Tensor loc_, scale_, log_var_;
   bool is_standard_ = false;

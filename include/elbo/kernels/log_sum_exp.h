@@ -6,9 +6,12 @@
 namespace elbo {
 
 /// log sum_k e^(x_k) over dimension `dim`, which stays with size 1; its gradient is e^(x_k - sum),
-/// computed on the way and kept. -inf where all is, with gradient 0. First derivatives only.
-/// **Shapes** as x, but for `dim`. Float64 on the CPU takes one pass; else ATen's operations run.
+/// computed on the way and kept. -inf where all is, with gradient 0.
+/// **Shapes** as x, but for `dim`, which is at least 0. On the CPU one pass in float64, whatever
+/// x is; else, and where the gradient is itself to be differentiated, ATen's operations run.
 [[nodiscard]] at::Tensor log_sum_exp(const at::Tensor& x, int64_t dim);
+/// log (1/K) sum_k e^(x_k), the same otherwise.
+[[nodiscard]] at::Tensor log_mean_exp(const at::Tensor& x, int64_t dim);
 
 namespace plain {
 [[nodiscard]] at::Tensor log_sum_exp(const at::Tensor& x, int64_t dim);
