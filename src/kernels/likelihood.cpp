@@ -97,14 +97,14 @@ struct BernoulliRow {
   }
 };
 
-/// (x, mu, log_var); the slopes along mu and log_var.
+/// (mu, log_var, x); the slopes along mu, against which x's is, and log_var.
 template <bool kSlopes>
 struct NormalRow {
   static constexpr bool kHalves = true;
   using Sum = double;
   template <class Size>
   static void run(const Row& row, Size size, Sum& sum) {
-    const float* __restrict x = row.in[0], * __restrict mu = row.in[1], * __restrict log_var = row.in[2];
+    const float* __restrict mu = row.in[0], * __restrict log_var = row.in[1], * __restrict x = row.in[2];
     float* __restrict along_mu = row.out[0], * __restrict along_log_var = row.out[1];
     double total = 0;
 #pragma omp simd reduction(+ : total)
@@ -196,7 +196,7 @@ struct BernoulliLogProb {
 };
 at::Tensor bernoulli_twin(const at::Tensor* a) { return bernoulli_log_prob(a[0], a[1]).sum(-1); }
 at::Tensor normal_twin(const at::Tensor* a) {
-  const auto terms = (a[0] - a[1]).square() * (-a[2]).exp() + a[2] + std::log(2 * std::numbers::pi);
+  const auto terms = (a[2] - a[0]).square() * (-a[1]).exp() + a[1] + std::log(2 * std::numbers::pi);
   return -0.5 * terms.sum(-1);
 }
 
@@ -251,9 +251,10 @@ struct Slopes {
 };
 
 /// A law's sum over each row as a node of the graph, with a twin for second derivatives. Slope k is
-/// that along argument k; what follows the slopes is constant.
-template <template <bool> class Law, auto kTwin, size_t kSlopes>
-struct LawSum : torch::autograd::Function<LawSum<Law, kTwin, kSlopes>> {
+/// that along argument k; what follows the slopes is constant, but with kOpposed the next argument
+/// moves it against the first.
+template <template <bool> class Law, auto kTwin, size_t kSlopes, bool kOpposed = false>
+struct LawSum : torch::autograd::Function<LawSum<Law, kTwin, kSlopes, kOpposed>> {
   static at::Tensor forward(AutogradContext* context, at::TensorList arguments) {
     const detail::BelowAutograd below;
     const variable_list saved = arguments.vec();
@@ -269,47 +270,22 @@ struct LawSum : torch::autograd::Function<LawSum<Law, kTwin, kSlopes>> {
     const detail::BelowAutograd below;
     const auto slopes = Slopes<Law>::take(context, saved, kSlopes);
     variable_list out(saved.size());
-    for (size_t k = 0; k < kSlopes; ++k)
-      if ((wanted >> k & 1U) != 0)
-        out[k] = detail::sum_repeats(scale_rows(slopes[k], incoming[0]), saved[k].sizes());
+    for (size_t k = 0; k < kSlopes; ++k) {
+      const bool moves = (wanted >> k & 1U) != 0;
+      const bool opposes = kOpposed && k == 0 && (wanted >> kSlopes & 1U) != 0;
+      if (!moves && !opposes) continue;
+      const auto along = scale_rows(slopes[k], incoming[0], opposes ? -1.0F : 1.0F);
+      if (opposes) out[kSlopes] = detail::sum_repeats(along, saved[kSlopes].sizes());
+      if (moves) out[k] = detail::sum_repeats(along, saved[k].sizes());
+      if (moves && opposes) out[k] = -out[k];
+    }
     return out;
   }
 };
 using BernoulliSum = LawSum<BernoulliRow, bernoulli_twin, 1>;
 using StandardNormalSum = LawSum<StandardNormalRow, standard_normal_twin, 1>;
 using NormalKlSum = LawSum<NormalKlRow, normal_kl_twin, 2>;
-
-struct NormalSum : torch::autograd::Function<NormalSum> {
-  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& mu,
-                            const at::Tensor& log_var) {
-    const detail::BelowAutograd below;
-    const auto rows = evaluate_rows<NormalRow>({x, mu, log_var}, 2, true);
-    context->save_for_backward({x, mu, log_var});
-    Slopes<NormalRow>::keep(context, rows.out);
-    return rows.sums;
-  }
-  static variable_list backward(AutogradContext* context, const variable_list& incoming) {
-    const auto saved = context->get_saved_variables();
-    const unsigned wanted = detail::wanted_of(*context, saved);
-    if (at::GradMode::is_enabled())
-      return detail::through_twin(normal_twin, saved, incoming[0], wanted);
-    const detail::BelowAutograd below;
-    const auto slopes = Slopes<NormalRow>::take(context, saved, 2);
-    variable_list out(3);
-    const bool moves_x = (wanted & 1U) != 0;  // against mu
-    if ((wanted & 3U) != 0) {
-      const auto along = scale_rows(slopes[0], incoming[0], moves_x ? -1.0F : 1.0F);
-      if (moves_x) out[0] = detail::sum_repeats(along, saved[0].sizes());
-      if ((wanted & 2U) != 0) {
-        out[1] = detail::sum_repeats(along, saved[1].sizes());
-        if (moves_x) out[1] = -out[1];
-      }
-    }
-    if ((wanted & 4U) != 0)
-      out[2] = detail::sum_repeats(scale_rows(slopes[1], incoming[0]), saved[2].sizes());
-    return out;
-  }
-};
+using NormalSum = LawSum<NormalRow, normal_twin, 2, /*kOpposed=*/true>;
 
 at::Tensor normal_draw_twin(const at::Tensor* a) { return a[1] + (0.5 * a[2]).exp() * a[0]; }
 
@@ -360,9 +336,9 @@ at::Tensor bernoulli_log_prob_sum(const at::Tensor& logits, const at::Tensor& x)
 
 at::Tensor normal_log_prob_sum(const at::Tensor& x, const at::Tensor& mu,
                                const at::Tensor& log_var) {
-  const variable_list arguments = {x, mu, log_var};
+  const variable_list arguments = {mu, log_var, x};
   if (!is_fusable(arguments)) return normal_twin(arguments.data());
-  if (detail::wants_graph(arguments)) return NormalSum::apply(x, mu, log_var);
+  if (detail::wants_graph(arguments)) return NormalSum::apply(at::TensorList(arguments));
   return evaluate_rows<NormalRow>(arguments, 0, false).sums;
 }
 
