@@ -3,8 +3,6 @@
 // products alone: blocks of each in turn in one process, the ratio of each pair, its median and 95
 // % bootstrap interval.
 //
-//   elbo_bench_hmc [--threads 1,2] [--pairs 40] [--rows 1000] [--training-steps 2000]
-//
 // The VAE is first trained on the built-in digits, so that the posteriors, and the acceptance that
 // is printed, are those of a real model. Everything is float32.
 #include <ATen/ATen.h>
@@ -12,7 +10,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <sstream>
 #include <string>
 #include <vector>
 
@@ -25,6 +22,7 @@
 #include "elbo/kernels/runtime.h"
 #include "elbo/models/vae.h"
 #include "step/limit.h"
+#include "support/arguments.h"
 #include "support/paired.h"
 
 namespace {
@@ -135,22 +133,17 @@ void benchmark(const Settings& settings) {
 
 int main(int argc, char** argv) {
   Settings settings;
-  for (int i = 1; i + 1 < argc; i += 2) {
-    const std::string flag = argv[i], value = argv[i + 1];
-    if (flag == "--threads") {
-      settings.threads.clear();
-      std::istringstream in(value);
-      for (std::string one; std::getline(in, one, ',');) settings.threads.push_back(std::stoi(one));
-    } else if (flag == "--pairs") {
-      settings.pairs = std::stoi(value);
-    } else if (flag == "--rows") {
-      settings.rows = std::stoll(value);
-    } else if (flag == "--training-steps") {
-      settings.training_steps = std::stoll(value);
-    } else {
-      std::fprintf(stderr, "elbo_bench_hmc: unknown flag %s\n", flag.c_str());
-      return 64;
-    }
-  }
+  CLI::App program("Hamiltonian Monte Carlo beside its gradients and their products.",
+                   "elbo_bench_hmc");
+  program.add_option("--threads", settings.threads, "numbers of threads (1,2)")
+      ->delimiter(',')
+      ->check(bench::kPositive);
+  program.add_option("--pairs", settings.pairs, "blocks of each kind (40)")
+      ->check(bench::kPositive);
+  program.add_option("--rows", settings.rows, "data, a chain each (1000)")->check(bench::kPositive);
+  program.add_option("--training-steps", settings.training_steps, "of the model, before (2000)")
+      ->check(bench::kPositive);
+  program.footer("Example: elbo_bench_hmc --threads 2 --pairs 10");
+  bench::parse(program, argc, argv);
   benchmark(settings);
 }

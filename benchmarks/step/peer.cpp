@@ -1,9 +1,6 @@
 // A training step in plain libtorch, torch::nn and torch::optim, of the workloads of step.cpp: the
 // twin of peer.py, without Python. Settings of the BLAS and the allocator are the environment's.
 //
-//   elbo_peer_step w1|w2|w3 [--threads 2] [--as-installed] [--label LABEL]
-//
-// --as-installed clears gradients in place, reads the loss at each step and flushes no denormals.
 // Prints a line: workload, program, threads, ms a step (median, least, largest of groups).
 #include <torch/torch.h>
 
@@ -15,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "support/arguments.h"
 #include "support/paired.h"
 
 namespace {
@@ -121,37 +119,31 @@ class Training {
 }  // namespace
 
 int main(int argc, char** argv) {
-  const auto shape = argc > 1 ? shapes().find(argv[1]) : shapes().end();
-  if (shape == shapes().end()) {
-    std::fprintf(stderr, "elbo_peer_step: expected w1, w2 or w3 first\n");
-    return 64;
-  }
+  std::string workload, label = "libtorch C++ adam";
   bool as_installed = false;
-  std::string label = "libtorch C++ adam";
-  for (int i = 2; i < argc; ++i) {
-    const std::string flag = argv[i];
-    if (flag == "--as-installed") {
-      as_installed = true;
-    } else if (flag == "--threads" && i + 1 < argc) {
-      torch::set_num_threads(std::atoi(argv[++i]));
-    } else if (flag == "--label" && i + 1 < argc) {
-      label = argv[++i];
-    } else {
-      std::fprintf(stderr,
-                   "elbo_peer_step: '%s'; expected --threads N, --as-installed or --label L\n",
-                   argv[i]);
-      return 64;
-    }
-  }
+  int threads = 0;
+  CLI::App program("The same training step in plain libtorch.", "elbo_peer_step");
+  program.add_option("WORKLOAD", workload, "w1, w2 or w3")
+      ->required()
+      ->check(CLI::IsMember(shapes()));
+  program.add_option("--threads", threads, "of libtorch's (its own number)")
+      ->check(elbo::bench::kPositive);
+  program.add_flag("--as-installed", as_installed,
+                   "clear gradients in place, read the loss at each step and flush no denormals");
+  program.add_option("--label", label, "what to call it");
+  program.footer("Example: elbo_peer_step w1 --threads 2");
+  elbo::bench::parse(program, argc, argv);
+  if (threads > 0) torch::set_num_threads(threads);
+  const Shape& shape = shapes().at(workload);
   torch::manual_seed(0);
   if (!as_installed) at::globalContext().setFlushDenormal(true);
-  const int steps = shape->second.steps;
-  Training training(shape->second, as_installed);
+  const int steps = shape.steps;
+  Training training(shape, as_installed);
   const auto group = [&] { return elbo::bench::time([&] { training.step(); }, steps); };
   group();
   std::vector<double> ms(9);
   std::generate(ms.begin(), ms.end(), group);
-  std::printf("%s\t%s\t%d\t%.3f\t%.3f\t%.3f\n", argv[1], label.c_str(), torch::get_num_threads(),
-              elbo::bench::median(ms), *std::min_element(ms.begin(), ms.end()),
-              *std::max_element(ms.begin(), ms.end()));
+  std::printf("%s\t%s\t%d\t%.3f\t%.3f\t%.3f\n", workload.c_str(), label.c_str(),
+              torch::get_num_threads(), elbo::bench::median(ms),
+              *std::min_element(ms.begin(), ms.end()), *std::max_element(ms.begin(), ms.end()));
 }

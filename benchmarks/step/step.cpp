@@ -1,17 +1,6 @@
 // A training step beside its matrix products alone, in one process: blocks of the one and of the
 // other in turn, the ratio of each pair, their median and its 95 % bootstrap interval.
 //
-//   elbo_bench_step [WORKLOAD..] [--threads 1,2] [--pairs 40] [--optimizer adam|adagrad|sgd]
-//                   [--bfloat16] [--unplanned] [--floor] [--steps N] [--device cuda]
-//
-// --unplanned runs the programs at every step; --floor takes for the step its products and one look
-// at each parameter, its gradient and the optimiser's state, which no step can do without; --steps
-// makes so many, after the plan's recording, and measures nothing, for instructions.py. With
-// --device both step and products are graphs of that device, which each of them waits for once a
-// step.
-//
-// W6 is inference: 1e6 rows encoded, 1e5 codes decoded, the bound of 1e4 rows; ms are of the whole.
-//
 // Prints a line a workload and number of threads: ms a step (median, least, largest), ms of the
 // limit, the ratio and its interval. A step gathers its rows, runs both programs, their backward
 // pass and the optimiser, as training does.
@@ -23,7 +12,7 @@
 #include <cstring>
 #include <functional>
 #include <memory>
-#include <sstream>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -35,6 +24,7 @@
 #include "elbo/kernels/runtime.h"
 #include "elbo/models/vae.h"
 #include "limit.h"
+#include "support/arguments.h"
 #include "support/paired.h"
 
 namespace {
@@ -276,55 +266,57 @@ int refuse(int code, const std::string& why) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::vector<std::string> names;
+  std::set<std::string> known = {"w6"}, names;
+  for (const auto& w : workloads()) known.insert(w.name);
   std::vector<int> threads = {1, 2};
   Settings settings;
-  for (int i = 1; i < argc; ++i) {
-    const std::string flag = argv[i];
-    const bool has_value = i + 1 < argc;
-    if (flag == "--threads" && has_value) {
-      threads.clear();
-      std::istringstream in(argv[++i]);
-      for (std::string one; std::getline(in, one, ',');) threads.push_back(std::stoi(one));
-    } else if (flag == "--pairs" && has_value) {
-      settings.pairs = std::stoi(argv[++i]);
-    } else if (flag == "--optimizer" && has_value) {
-      settings.optimizer = argv[++i];
-    } else if (flag == "--bfloat16") {
-      settings.bfloat16 = true;
-    } else if (flag == "--unplanned") {
-      settings.planned = false;
-    } else if (flag == "--floor") {
-      settings.floor = true;
-    } else if (flag == "--steps" && has_value) {
-      settings.steps = std::stoi(argv[++i]);
-    } else if (flag == "--device" && has_value) {
-      const std::string device = argv[++i];
-      if (device != "cpu" && device != "cuda")
-        return refuse(64, "--device " + device + ": expected cpu or cuda");
-      settings.device = at::Device(device);
-    } else {
-      const auto& all = workloads();
-      if (flag != "w6" &&
-          std::none_of(all.begin(), all.end(), [&](const Workload& w) { return w.name == flag; }))
-        return refuse(64, "'" + flag + "'; expected w1, w2, w3, w5 or w6");
-      names.push_back(flag);
-    }
-  }
-  const auto named = [&](const char* name) {
-    return std::find(names.begin(), names.end(), name) != names.end();
-  };
+  bool unplanned = false;
+  std::string device = "cpu";
+  CLI::App program("A training step beside its matrix products alone.", "elbo_bench_step");
+  program
+      .add_option("WORKLOAD", names,
+                  "w1, w2, w3 or w5, or w6: inference, ms of 1e6 rows encoded, 1e5 "
+                  "codes decoded and the bound of 1e4 rows (all)")
+      ->check(CLI::IsMember(known));
+  program.add_option("--threads", threads, "numbers of threads (1,2)")
+      ->delimiter(',')
+      ->check(bench::kPositive);
+  program.add_option("--pairs", settings.pairs, "blocks of each kind (40)")
+      ->check(bench::kPositive);
+  program.add_option("--optimizer", settings.optimizer, "adam, adagrad or sgd (adam)")
+      ->check(CLI::IsMember({"adam", "adagrad", "sgd"}));
+  program.add_flag("--bfloat16", settings.bfloat16, "products in bfloat16, of both");
+  program.add_flag("--unplanned", unplanned, "run the programs at every step");
+  program.add_flag(
+      "--floor", settings.floor,
+      "take for the step its products and one look at each parameter, its gradient and "
+      "the optimiser's state, which no step can do without");
+  program
+      .add_option(
+          "--steps", settings.steps,
+          "make so many, after the plan's recording, and measure nothing: for instructions.py")
+      ->check(bench::kPositive);
+  program
+      .add_option("--device", device,
+                  "cuda: step and products as graphs of it, each waited for once a step (cpu)")
+      ->check(CLI::IsMember({"cpu", "cuda"}));
+  program.footer("Example: elbo_bench_step w1 w3 --threads 2 --pairs 40");
+  bench::parse(program, argc, argv);
+  settings.planned = !unplanned;
+  settings.device = at::Device(device);
   const bool on_cpu = settings.device.is_cpu();
-  if (!on_cpu && (settings.bfloat16 || settings.floor || named("w6")))
-    return refuse(64, "--device cuda: expected steps in float32, without --floor");
+  if (!on_cpu && (settings.bfloat16 || settings.floor || names.contains("w6")))
+    return refuse(bench::kUsage,
+                  "--device cuda: expected w1, w2, w3 or w5 in float32, without --floor");
   if (!on_cpu && !(at::hasCUDA() && Plan::can_record(settings.device)))
     return refuse(78, "--device cuda: this build or this machine has none");
   if (settings.bfloat16 && !has_bfloat16_products())
     return refuse(78, "--bfloat16: this processor does not multiply it");
   std::printf("workload\tprogram\tthreads\tms\tmin\tmax\tlimit_ms\tratio\tlow\thigh\n");
+  const auto& chosen = names.empty() ? known : names;
   for (const auto& w : workloads())
-    if (names.empty() || named(w.name.c_str()))
+    if (chosen.contains(w.name))
       for (const int t : threads) run(w, t, settings);
-  if (on_cpu && (names.empty() || named("w6")))
+  if (on_cpu && chosen.contains("w6"))
     for (const int t : threads) run_inference(t, settings.pairs);
 }
