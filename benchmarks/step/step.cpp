@@ -5,6 +5,7 @@
 // limit, the ratio and its interval. A step gathers its rows, runs both programs, their backward
 // pass and the optimiser, as training does.
 #include <ATen/ATen.h>
+#include <omp.h>
 
 #include <algorithm>
 #include <cmath>
@@ -73,7 +74,7 @@ std::vector<bench::Product> products_of(const Workload& w) {
 
 struct Settings {
   std::string optimizer = "adam";
-  bool bfloat16 = false, planned = true, floor = false;
+  bool bfloat16 = false, planned = true, floor = false, speedup = false;
   at::Device device = at::kCPU;
   int pairs = 40;
   int64_t steps = 0;  // for these alone
@@ -229,6 +230,28 @@ std::function<void()> floor_of(const Workload& w, const Settings& settings) {
   };
 }
 
+/// How many times as fast the step is on `threads` as on one, and how many times its products are.
+void compare_with_one(const Workload& w, const std::string& how, int threads,
+                      const Settings& settings) {
+  // Not at::set_num_threads, which at each change starts threads of a pool of its own: those look
+  // for work for some 20 ms.
+  const auto on = [](int count, std::function<void()> call) {
+    return [count, call = std::move(call)] {
+      omp_set_num_threads(count);
+      call();
+    };
+  };
+  Training one(w, settings), several(w, settings);
+  compare(w.name, "elbo " + how + ", one thread", threads, settings.pairs,
+          on(1, [&] { one.step(); }), on(threads, [&] { several.step(); }));
+  const auto limit = [&](int count) {
+    omp_set_num_threads(count);  // oneDNN plans some products for so many
+    return on(count, bench::limit_of(products_of(w), settings.bfloat16));
+  };
+  const auto of_one = limit(1), of_several = limit(threads);
+  compare(w.name, "limit, one thread", threads, settings.pairs, of_one, of_several);
+}
+
 /// A step that instructions.py finds by name.
 __attribute__((noinline)) void counted_step(Training& training) { training.step(); }
 
@@ -240,6 +263,7 @@ void run(const Workload& w, int threads, const Settings& settings) {
                                               : bench::limit_on(settings.device, products_of(w));
   if (settings.floor)
     return compare(w.name, "floor " + how, threads, settings.pairs, floor_of(w, settings), limit);
+  if (settings.speedup) return compare_with_one(w, how, threads, settings);
   Training training(w, settings);
   if (settings.steps > 0) {
     for (int i = 0; i < 8; ++i) training.step();
@@ -291,6 +315,9 @@ int main(int argc, char** argv) {
       "--floor", settings.floor,
       "take for the step its products and one look at each parameter, its gradient and "
       "the optimiser's state, which no step can do without");
+  program.add_flag("--speedup", settings.speedup,
+                   "the step, and its products, on one thread beside the same on these: the ratio "
+                   "says how many times as fast that is");
   program
       .add_option(
           "--steps", settings.steps,
@@ -305,9 +332,12 @@ int main(int argc, char** argv) {
   settings.planned = !unplanned;
   settings.device = at::Device(device);
   const bool on_cpu = settings.device.is_cpu();
-  if (!on_cpu && (settings.bfloat16 || settings.floor || names.contains("w6")))
-    return refuse(bench::kUsage,
-                  "--device cuda: expected w1, w2, w3 or w5 in float32, without --floor");
+  if (!on_cpu && (settings.bfloat16 || settings.floor || settings.speedup || names.contains("w6")))
+    return refuse(
+        bench::kUsage,
+        "--device cuda: expected w1, w2, w3 or w5 in float32, without --floor or --speedup");
+  if (settings.speedup && names.contains("w6"))
+    return refuse(bench::kUsage, "--speedup: expected training steps, w1, w2, w3 or w5");
   if (!on_cpu && !(at::hasCUDA() && Plan::can_record(settings.device)))
     return refuse(78, "--device cuda: this build or this machine has none");
   if (settings.bfloat16 && !has_bfloat16_products())
@@ -317,6 +347,6 @@ int main(int argc, char** argv) {
   for (const auto& w : workloads())
     if (chosen.contains(w.name))
       for (const int t : threads) run(w, t, settings);
-  if (on_cpu && chosen.contains("w6"))
+  if (on_cpu && !settings.speedup && chosen.contains("w6"))
     for (const int t : threads) run_inference(t, settings.pairs);
 }

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """One table of training steps: elbo, the matrix products' limit and the floor that memory sets
 (step.cpp), plain libtorch (peer.cpp), and Python PyTorch (peer.py), as installed and as tuned as
-their settings go. The peers' ratios are to the limit of the same workload, type and threads.
+their settings go. The peers' ratios are to the limit of the same workload, type and threads. In rows
+that end in "one thread" the limit is the same on more, and the ratio how many times as fast that is.
 
     table.py BUILD_DIR [--workloads w1,w2,w3,w5] [--threads 1,2] [--pairs 40]
 
@@ -69,16 +70,21 @@ def main():
     for workload in a.workloads.split(","):
         for threads in a.threads.split(","):
             limits = {}
-            for flags in (["--floor"], ["--floor", "--bfloat16"], [], ["--optimizer", "adagrad"], ["--bfloat16"]):
+            flags_of_rows = [["--floor"], ["--floor", "--bfloat16"], [], ["--optimizer", "adagrad"], ["--bfloat16"]]
+            if threads != "1":
+                flags_of_rows += [["--speedup"], ["--speedup", "--bfloat16"]]
+            for flags in flags_of_rows:
                 command = [a.build / "elbo_bench_step", workload, "--threads", threads,
                            "--pairs", str(a.pairs), *flags]
                 out = subprocess.run(command, capture_output=True, text=True)
                 if out.returncode:
                     print(f"{workload}: {' '.join(flags)}: {out.stderr.strip()}", file=sys.stderr)
                     continue
-                cells = out.stdout.strip().splitlines()[1].split("\t")
-                limits["bfloat16" if "--bfloat16" in flags else "float32"] = float(cells[6])
-                add(cells)
+                for line in out.stdout.strip().splitlines()[1:]:
+                    cells = line.split("\t")
+                    if "--speedup" not in flags:
+                        limits["bfloat16" if "--bfloat16" in flags else "float32"] = float(cells[6])
+                    add(cells)
             if workload not in ("w1", "w2", "w3"):
                 continue
             python, plain = [sys.executable, HERE / "peer.py"], [a.build / "elbo_peer_step"]
