@@ -101,7 +101,7 @@ std::vector<int64_t> broadcast_shape(const std::string& law, at::IntArrayRef a, 
     const int64_t m = i < a.size() ? a[a.size() - 1 - i] : 1;
     const int64_t n = i < b.size() ? b[b.size() - 1 - i] : 1;
     if (m != n && m != 1 && n != 1)
-      throw ShapeError(fmt::format("{}: parameters of shapes [{}] and [{}] do not broadcast", law,
+      throw ShapeError(fmt::format("{}: shapes [{}] and [{}] do not broadcast", law,
                                    fmt::join(a, ", "), fmt::join(b, ", ")));
     shape[shape.size() - 1 - i] = m == 1 ? n : m;
   }

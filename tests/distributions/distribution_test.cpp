@@ -77,7 +77,7 @@ TEST(BroadcastShape, JoinsFromTheRight) {
     (void)detail::broadcast_shape("Law", {4, 2}, {3});
     FAIL();
   } catch (const ShapeError& error) {
-    EXPECT_STREQ(error.what(), "Law: parameters of shapes [4, 2] and [3] do not broadcast");
+    EXPECT_STREQ(error.what(), "Law: shapes [4, 2] and [3] do not broadcast");
   }
 }
 

@@ -51,12 +51,13 @@ at::Tensor sum_repeats(const at::Tensor& x, at::IntArrayRef shape) {
   const auto sums = at::empty({team::size(), out.numel()}, at::kDouble);
   recording::run([x, out, sums] {
     constexpr int64_t kGrain = 1 << 14;  // numbers
-    const int64_t columns = x.size(-1), n = out.numel();
+    const bool gaps = row_stride(x) != x.size(-1);
+    const int64_t n = out.numel(), columns = gaps ? x.size(-1) : n;  // without gaps one row
     const Repeated of = {.x = x.data_ptr<float>(),
                          .repeats = x.numel() / n,
                          .rows = n / columns,
                          .columns = columns,
-                         .stride = row_stride(x)};
+                         .stride = gaps ? row_stride(x) : n};
     auto* of_part = sums.data_ptr<double>();
     const int64_t parts = std::min(parts_for(x.numel(), kGrain), of.repeats);
     for_parts(parts, [&](int64_t part) {
