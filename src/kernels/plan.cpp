@@ -6,7 +6,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
+#include <map>
 #include <optional>
+#include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -83,14 +87,12 @@ class Operation {
   std::vector<at::Tensor> results_;
 };
 
-enum class Arithmetical { kAdd, kSubtract, kMultiply, kNegate };
-
 struct ArithmeticArguments {
   const float *a, *b;  // the same where there is one
   float* out;
   int64_t a_stride, b_stride, out_stride;  // from row to row
 };
-template <Arithmetical kWhich>
+template <class F>
 struct ArithmeticRows {
   static void run(const ArithmeticArguments& of, const detail::Block& block) {
     detail::for_rows(block, [&](int64_t r, int64_t first, auto width) {
@@ -98,23 +100,13 @@ struct ArithmeticRows {
       const float* b = of.b + r * of.b_stride + first;
       float* out = of.out + r * of.out_stride + first;
 #pragma omp simd
-      for (int64_t c = 0; c < width; ++c) out[c] = result(a[c], b[c]);
+      for (int64_t c = 0; c < width; ++c) {
+        if constexpr (std::is_invocable_v<F, float, float>)
+          out[c] = F()(a[c], b[c]);
+        else
+          out[c] = F()(a[c]);
+      }
     });
-  }
-
- private:
-  static float result(float a, float b) {
-    switch (kWhich) {
-      case Arithmetical::kAdd:
-        return a + b;
-      case Arithmetical::kSubtract:
-        return a - b;
-      case Arithmetical::kMultiply:
-        return a * b;
-      case Arithmetical::kNegate:
-        break;
-    }
-    return -a;
   }
 };
 
@@ -126,12 +118,16 @@ class Arithmetic {
   static std::optional<Arithmetic> of(const c10::OperatorName& name,
                                       const std::vector<IValue>& inputs,
                                       const std::vector<at::Tensor>& results) {
-    const auto which = which_of(name);
-    if (!which || results.size() != 1 || inputs.empty()) return std::nullopt;
-    const size_t arity = *which == Arithmetical::kNegate ? 1 : 2;
+    static const std::map<std::string, Known> known = {
+        {"aten::add", {2, true, for_machine<std::plus<>>()}},
+        {"aten::sub", {2, true, for_machine<std::minus<>>()}},
+        {"aten::mul", {2, false, for_machine<std::multiplies<>>()}},
+        {"aten::neg", {1, false, for_machine<std::negate<>>()}}};
+    const auto found = known.find(name.name);
+    if (found == known.end() || results.size() != 1) return std::nullopt;
+    const auto& [arity, has_factor, run] = found->second;
     if (inputs.size() < arity || !inputs[0].isTensor() || !inputs[arity - 1].isTensor())
       return std::nullopt;
-    const bool has_factor = *which == Arithmetical::kAdd || *which == Arithmetical::kSubtract;
     if (has_factor && !(inputs.size() > 2 && inputs[2].isScalar() && inputs[2].toScalar().equal(1)))
       return std::nullopt;
     const at::Tensor &a = inputs[0].toTensor(), &b = inputs[arity - 1].toTensor(),
@@ -140,7 +136,7 @@ class Arithmetic {
       if (x->scalar_type() != at::kFloat || x->sizes() != out.sizes() || x->dim() == 0 ||
           x->numel() == 0 || detail::row_stride(*x) < 0)
         return std::nullopt;
-    return Arithmetic(run_of(*which), a, b, out);
+    return Arithmetic(run, a, b, out);
   }
 
   void operator()(uint64_t) const {
@@ -155,34 +151,19 @@ class Arithmetic {
 
  private:
   using Run = void (*)(const ArithmeticArguments&, const detail::Block&);
+  struct Known {
+    size_t arity;
+    bool has_factor;  // of the second argument, which must be 1
+    Run run;
+  };
 
   Arithmetic(Run run, const at::Tensor& a, const at::Tensor& b, const at::Tensor& out)
       : run_(run), a_(without_graph(a)), b_(without_graph(b)), out_(out) {}
 
-  static std::optional<Arithmetical> which_of(const c10::OperatorName& name) {
-    if (name.name == "aten::add") return Arithmetical::kAdd;
-    if (name.name == "aten::sub") return Arithmetical::kSubtract;
-    if (name.name == "aten::mul") return Arithmetical::kMultiply;
-    if (name.name == "aten::neg") return Arithmetical::kNegate;
-    return std::nullopt;
-  }
-  template <Arithmetical kWhich>
+  template <class F>
   static Run for_machine() {
-    return simd::Compiled<ArithmeticRows<kWhich>>::template for_machine<const ArithmeticArguments&,
-                                                                        const detail::Block&>();
-  }
-  static Run run_of(Arithmetical which) {
-    switch (which) {
-      case Arithmetical::kAdd:
-        return for_machine<Arithmetical::kAdd>();
-      case Arithmetical::kSubtract:
-        return for_machine<Arithmetical::kSubtract>();
-      case Arithmetical::kMultiply:
-        return for_machine<Arithmetical::kMultiply>();
-      case Arithmetical::kNegate:
-        break;
-    }
-    return for_machine<Arithmetical::kNegate>();
+    return simd::Compiled<ArithmeticRows<F>>::template for_machine<const ArithmeticArguments&,
+                                                                   const detail::Block&>();
   }
 
   Run run_;
