@@ -6,12 +6,10 @@
 #include <fmt/ranges.h>
 #include <torch/csrc/autograd/autograd.h>
 
-#include <limits>
+#include "elbo/kernels/log_sum_exp.h"
 
 namespace elbo {
 namespace {
-
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 std::vector<int64_t> batch_of(const Categorical& mixture, const Distribution& component) {
   const auto& batch = component.batch_shape();
@@ -36,10 +34,7 @@ DistributionPtr expanded(const DistributionPtr& component, at::IntArrayRef batch
 }
 
 /// Over the last dimension; the gradient is 0, not NaN, where all is -inf.
-at::Tensor log_sum_exp(const at::Tensor& x) {
-  const auto dead = x.detach().eq(-kInfinity).all(-1, /*keepdim=*/true);
-  return x.masked_fill(dead, 0).logsumexp(-1).masked_fill(dead.squeeze(-1), -kInfinity);
-}
+at::Tensor log_sum_exp(const at::Tensor& x) { return plain::log_sum_exp(x, -1).squeeze(-1); }
 
 /// exp(log_a - log_b), 0 where it has no value.
 at::Tensor ratio(const at::Tensor& log_a, const at::Tensor& log_b) {
