@@ -91,22 +91,25 @@ TEST(StepMemory, TakesNothingFromTheSystemAfterTenSteps) {
     const Noise noise(3, static_cast<uint64_t>(t));
     return learner.step(source.range(t % 10 * 100, 100, noise), noise).elbo;
   };
-  // oneDNN's blocks, where it takes some, have found their places in the heap by step 52.
+  // oneDNN's blocks, where it takes some, have mostly found their places in the heap by step 52.
   const int64_t first = math::has_avx512() ? 10 : 100;
   for (int64_t t = 0; t < first; ++t) step(t);
   large_blocks = 0;
-  const int64_t faults = page_faults();
+  int64_t steps_with_new_pages = 0;
   counting = true;
-  for (int64_t t = first; t < first + 50; ++t) step(t);
+  for (int64_t t = first; t < first + 50; ++t) {
+    const int64_t faults = page_faults();
+    step(t);
+    if (page_faults() > faults) ++steps_with_new_pages;
+  }
   counting = false;
-  const int64_t taken = page_faults() - faults;
   EXPECT_EQ(large_blocks, 0);
   if (math::has_avx512()) {
     EXPECT_EQ(of_onednn, 0);
   }
-  // The heap of small blocks still grows by a few pages, 4 in the next 3000 steps when measured;
-  // memory that went back to the system would come as hundreds a step.
-  EXPECT_LE(taken, 8);
+  // The heap of small blocks still grows, by 4 pages in 3000 steps when measured; memory that went
+  // back to the system would have to be taken anew in every step.
+  EXPECT_LE(steps_with_new_pages, 3);
   // The counters count.
   counting = true;
   std::free(std::malloc(kLarge));
