@@ -10,6 +10,7 @@
 
 #include "elbo/evaluation/density_fit.h"
 #include "elbo/inference/latent_density.h"
+#include "elbo/kernels/log_sum_exp.h"
 #include "estimators/detail/trace_pair.h"
 
 namespace elbo {
@@ -88,8 +89,7 @@ void PosteriorEvidenceOptions::validate() const {
 LogEvidence harmonic_mean(const at::Tensor& log_ratio) {
   const auto l = log_ratio.detach().to(at::kDouble);
   const int64_t draws = l.size(0), chains = l.size(1), rows = l.size(2);
-  const auto log_mean =
-      l.logsumexp(at::IntArrayRef{0, 1}) - std::log(static_cast<double>(draws * chains));
+  const auto log_mean = log_mean_exp(l.flatten(0, 1), 0).squeeze(0);
   // Batches long beside the draws' correlation, and many: sqrt(draws) of sqrt(draws) in each chain.
   const auto length = static_cast<int64_t>(std::sqrt(static_cast<double>(draws)));
   const int64_t batches = draws / length;

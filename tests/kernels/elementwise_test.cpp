@@ -135,7 +135,7 @@ struct One {
       case 5:
         return sqrt(abs(x)) + floor(x) + maximum(x, T(1.0)) * minimum(x, T(2.0));
       case 6:
-        return select((x < 1.0) | (x >= 3.0), x * x, select(!(x == 2.0) & (x > 0.5), -x, x));
+        return select((x < 1.0) | (x >= 3.0), x * x, select((x > 0.5) & !(x == 2.0), -x, x));
       default:
         return pow(x, T(1.5)) + xlogy(x, x) + log1mexp(-x);
     }

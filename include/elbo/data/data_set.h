@@ -12,9 +12,9 @@ namespace elbo::data {
 
 /// Training or test rows.
 struct Part {
-  at::Tensor x;       ///< [N, E...] as stored: uint8 stays uint8, float32 or float64 otherwise
-  at::Tensor labels;  ///< [N] int64; undefined when there are none
-  at::Tensor mask;    ///< [N, E...] bool, true where observed; undefined when nothing is missing
+  at::Tensor x{};       ///< [N, E...] as stored: uint8 stays uint8, float32 or float64 otherwise
+  at::Tensor labels{};  ///< [N] int64; undefined when there are none
+  at::Tensor mask{};    ///< [N, E...] bool, true where observed; undefined when nothing is missing
 
   [[nodiscard]] int64_t rows() const { return x.defined() ? x.size(0) : 0; }
 };
