@@ -9,6 +9,7 @@
 #include "elbo/estimators/sgvb.h"
 #include "elbo/evaluation/gradient_variance.h"
 #include "elbo/kernels/runtime.h"
+#include "support/arguments.h"
 #include "support/loaded_run.h"
 #include "support/progress_bar.h"
 
@@ -84,7 +85,7 @@ void print_row(const std::string& name, const GradientScatters& scatters,
 }
 
 void gradients(const Arguments& a) {
-  runtime::tune({.threads = static_cast<int>(a.threads)});
+  runtime::tune({.threads = a.threads});
   const auto run = open_run(a.rows.run);
   for (const auto& [name, parameter] : named_parameters(*run.model))
     if (!parameter.requires_grad())
@@ -144,21 +145,17 @@ void add_compare(CLI::App& program) {
   auto a = std::make_shared<Arguments>();
   add_rows_arguments(*of, a->rows, "the draws");
   const auto number = [&](const char* name, int64_t& value, const char* description) {
-    of->add_option(name, value, description)
-        ->check(CLI::PositiveNumber)
-        ->default_str(std::to_string(value));
+    of->add_option(name, value, description)->check(integer(1))->default_str(std::to_string(value));
   };
   number("--samples", a->samples, "L, draws of z a row and gradient");
   of->add_option("--repeats", a->repeats, "gradients drawn of each estimator")
-      ->check(CLI::Range(4, 1'000'000))
+      ->check(integer(4, 1'000'000))
       ->default_str("100");
   number("--batch", a->batch, "M, rows: the first so many");
   of->add_option("--by", a->by, "what to sum the variance over: theta and phi, or each tensor")
       ->check(CLI::IsMember({"segment", "parameter"}))
       ->default_str("segment");
-  of->add_option("--threads", a->threads, "0: as many as the machine has")
-      ->check(CLI::NonNegativeNumber)
-      ->default_str("0");
+  add_threads(*of, a->threads);
   of->add_flag("--untrained", a->untrained, "with the weights that the run started from");
   of->add_flag("--json", a->json, "one JSON object on standard output");
   of->footer(

@@ -10,6 +10,7 @@
 #include "elbo/error.h"
 #include "elbo/io/atomic_file.h"
 #include "elbo/plotting/image_grid.h"
+#include "support/arguments.h"
 
 namespace elbo::cli {
 namespace {
@@ -69,14 +70,14 @@ void add_data(CLI::App& program) {
   auto a = std::make_shared<Arguments>();
   auto* list_command = command->add_subcommand("list", "The sets known by name");
   list_command->add_flag("--json", a->json, "a JSON array on standard output");
-  list_command->add_option("--seed", a->seed, "not used: nothing is random")->default_str("0");
+  add_seed(*list_command, a->seed, "not used: nothing is random");
   list_command->footer("Example: elbo data list");
   list_command->callback([a] { list(a->json); });
   auto* info_command = command->add_subcommand("info", "Rows, shape and source of a set or file");
   info_command->add_option("DATA", a->data, "a data set's name or file")->required();
   info_command->add_option("--picture", a->picture, "FILE.png of its first 100 rows");
   info_command->add_flag("--json", a->json, "one JSON object on standard output");
-  info_command->add_option("--seed", a->seed, "of the built-in digits")->default_str("0");
+  add_seed(*info_command, a->seed, "of the built-in digits");
   info_command->footer("Example: elbo data info digits --picture digits.png");
   info_command->callback([a] { info(*a); });
 }

@@ -8,6 +8,7 @@
 #include "elbo/io/atomic_file.h"
 #include "elbo/kernels/runtime.h"
 #include "elbo/plotting/image_grid.h"
+#include "support/arguments.h"
 #include "support/loaded_run.h"
 #include "support/output.h"
 
@@ -45,7 +46,7 @@ void add_decode(CLI::App& program) {
   command->add_option("RUN", a->run, "a run directory")->required();
   command->add_option("Z", a->z, "codes, a row each: .npy or .csv")->required();
   command->add_option("--out", a->out, "FILE.png, or FILE.npy or FILE.csv")->required();
-  command->add_option("--seed", a->seed, "not used: means are decoded")->default_str("0");
+  add_seed(*command, a->seed, "not used: means are decoded");
   command->footer("Example: elbo decode runs/digits codes.npy --out decoded.png");
   command->callback([a] { decode(*a); });
 }

@@ -14,6 +14,7 @@
 #include "elbo/models/mixture.h"
 #include "elbo/models/semi_supervised.h"
 #include "elbo/models/vae.h"
+#include "support/arguments.h"
 #include "support/loaded_run.h"
 #include "support/progress_bar.h"
 
@@ -240,12 +241,12 @@ void add_evaluate(CLI::App& program) {
       ->add_option("--samples", a->samples,
                    "L, draws of z a row (elbo 1, importance 1000, hmc 2000 of 8 chains); of ais, "
                    "chains (16)")
-      ->check(CLI::PositiveNumber);
+      ->check(integer(1));
   word("--fit", a->fit, "of hmc: the density that is fitted to half of the draws",
        {"gaussian", "kernel"});
   word("--from", a->from, "of ais: where the path starts", {"guide", "prior"});
   command->add_option("--temperatures", a->temperatures, "of ais: steps along the path")
-      ->check(CLI::PositiveNumber)
+      ->check(integer(1))
       ->default_str("100");
   word("--weights", a->weights,
        "of a run with --weights bayes: drawn from q(W), integrated out of each row's law, or at "

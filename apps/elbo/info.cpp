@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "commands.h"
+#include "support/arguments.h"
 #include "support/loaded_run.h"
 
 namespace elbo::cli {
@@ -39,7 +40,7 @@ void add_info(CLI::App& program) {
   auto a = std::make_shared<Arguments>();
   command->add_option("RUN", a->run, "a run directory")->required();
   command->add_flag("--json", a->json, "one JSON object on standard output");
-  command->add_option("--seed", a->seed, "not used: nothing is random")->default_str("0");
+  add_seed(*command, a->seed, "not used: nothing is random");
   command->footer("Example: elbo info runs/digits");
   command->callback([a] { info(a->run, a->json); });
 }

@@ -5,6 +5,7 @@
 #include "elbo/evaluation/pictures.h"
 #include "elbo/io/atomic_file.h"
 #include "elbo/kernels/runtime.h"
+#include "support/arguments.h"
 #include "support/output.h"
 #include "support/report.h"
 
@@ -35,9 +36,9 @@ void add_manifold(CLI::App& program) {
   command->add_option("RUN", a->run, "a run directory, trained with --latent 2")->required();
   command->add_option("--out", a->out, "FILE.png, or FILE.npy or FILE.csv")->required();
   command->add_option("--side", a->side, "points along each axis")
-      ->check(CLI::PositiveNumber)
+      ->check(integer(1))
       ->default_str("20");
-  command->add_option("--seed", a->seed, "not used: the grid is fixed")->default_str("0");
+  add_seed(*command, a->seed, "not used: the grid is fixed");
   command->footer("Example: elbo manifold runs/digits-2d --out manifold.png");
   command->callback([a] { draw(*a); });
 }

@@ -8,6 +8,7 @@
 #include "commands.h"
 #include "elbo/error.h"
 #include "elbo/kernels/runtime.h"
+#include "support/arguments.h"
 #include "support/figures.h"
 #include "support/interrupt.h"
 #include "support/progress_bar.h"
@@ -104,7 +105,7 @@ void reproduce(const Arguments& a) {
                                   a.seeds, a.figure));
   const auto curves = curves_of(a.figure, a.seed, a.seeds);
   const auto selected = select(curves, a.only);
-  runtime::tune({.threads = static_cast<int>(a.threads)});
+  runtime::tune({.threads = a.threads});
   Reproduction reproduction({.out = a.out,
                              .budget = static_cast<int64_t>(std::ceil(a.budget)),
                              .seed = a.seed,
@@ -152,13 +153,11 @@ void add_reproduce(CLI::App& program) {
   command
       ->add_option("--seeds", a->seeds,
                    "of figure3: trainings of each curve, seeds --seed, + 1, ...")
-      ->check(CLI::Range(1, 1000))
+      ->check(integer(1, 1000))
       ->default_str("3");
-  command->add_option("--threads", a->threads, "0: as many as the machine has")
-      ->check(CLI::NonNegativeNumber)
-      ->default_str("0");
+  add_threads(*command, a->threads);
   command->add_flag("--json", a->json, "what was found as JSON on standard output");
-  command->add_option("--seed", a->seed, "of weights, order and noise")->default_str("0");
+  add_seed(*command, a->seed, "of weights, order and noise");
   command->footer(
       "Ctrl-C saves; the same command goes on. MNIST and Frey Face are read from $ELBO_DATA.\n"
       "Example: elbo reproduce figure2 --budget 1e6");

@@ -5,6 +5,7 @@
 #include "elbo/evaluation/pictures.h"
 #include "elbo/io/atomic_file.h"
 #include "elbo/kernels/runtime.h"
+#include "support/arguments.h"
 #include "support/output.h"
 #include "support/report.h"
 #include "support/semi_supervised.h"
@@ -47,13 +48,11 @@ void add_sample(CLI::App& program) {
   auto a = std::make_shared<Arguments>();
   command->add_option("RUN", a->run, "a run directory")->required();
   command->add_option("--out", a->out, "FILE.png (means), or FILE.npy or FILE.csv")->required();
-  command->add_option("--count", a->count, "how many")
-      ->check(CLI::PositiveNumber)
-      ->default_str("100");
+  command->add_option("--count", a->count, "how many")->check(integer(1))->default_str("100");
   command->add_flag("--means", a->means, "in arrays: means of p(x|z) instead of draws");
   command->add_flag("--classes", a->classes,
                     "means of every class y, of a semi-supervised model, --count styles of each");
-  command->add_option("--seed", a->seed, "of the draws")->default_str("0");
+  add_seed(*command, a->seed, "of the draws");
   command->footer(
       "Example: elbo sample runs/digits --count 64 --out samples.png\n"
       "Example: elbo sample runs/few-labels --classes --count 10 --out classes.png");

@@ -6,6 +6,7 @@
 #include "elbo/evaluation/pictures.h"
 #include "elbo/io/atomic_file.h"
 #include "elbo/kernels/runtime.h"
+#include "support/arguments.h"
 #include "support/output.h"
 #include "support/report.h"
 #include "support/semi_supervised.h"
@@ -43,9 +44,7 @@ void add_styles(CLI::App& program) {
   add_rows_arguments(*command, a->rows, "a sampled binarisation");
   command->add_option("--out", a->out, "FILE.png, or FILE.npy or FILE.csv: classes side by side")
       ->required();
-  command->add_option("--count", a->count, "how many rows")
-      ->check(CLI::PositiveNumber)
-      ->default_str("10");
+  command->add_option("--count", a->count, "how many rows")->check(integer(1))->default_str("10");
   command->footer("Example: elbo styles runs/few-labels digits --out styles.png");
   command->callback([a] { draw(*a); });
 }

@@ -112,7 +112,7 @@ void train(const Arguments& a) {
   }
   for (const Values* given : {&a.flags, &config}) s.check_effect(*given);
   check_learner(s);
-  runtime::tune({.threads = static_cast<int>(s.integer("threads"))});
+  runtime::tune({.threads = s.integer("threads")});
 
   auto set = data::load(
       spec, {.test_file = s.word("test"), .seed = static_cast<uint64_t>(s.integer("data-seed"))});

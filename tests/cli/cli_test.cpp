@@ -90,10 +90,15 @@ TEST_F(CliRefuses, UnknownOptions) {
   expect_refusal({"train", "table.csv"}, EX_USAGE, "--out");
   expect_refusal({"evaluate", "B"}, EX_USAGE, "DATA");
   expect_refusal({"evaluate", "B", "table.csv", "--estimator", "magic"}, EX_USAGE, "magic");
-  expect_refusal({"sample", "B", "--out", "x.npy", "--count", "0"}, EX_USAGE, "--count");
+  const Words sample{"sample", "B", "--out", "x.npy"};
+  for (const std::string count : {"0", "-1", "1.5", "1e3", "x", "99999999999999999999"})
+    expect_refusal(sample + Words{"--count", count}, EX_USAGE,
+                   "--count: '" + count + "'; expected an integer >= 1");
+  expect_refusal(sample + Words{"--seed", "-1"}, EX_USAGE, "expected an integer >= 0");
 }
 
 TEST_F(CliRefuses, SettingsOutOfRange) {
+  train("table.csv", EX_CONFIG, "threads = 100000; expected 0 to 1024", {"--threads", "100000"});
   for (const auto& [name, value] :
        std::vector<std::pair<std::string, std::string>>{{"latent", "0"},
                                                         {"latent", "abc"},

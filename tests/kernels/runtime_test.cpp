@@ -6,6 +6,8 @@
 
 #include <limits>
 
+#include "elbo/error.h"
+
 namespace elbo::runtime {
 namespace {
 
@@ -19,6 +21,14 @@ TEST(Runtime, SetsThreadsAndFlushesDenormals) {
   EXPECT_EQ((tiny * 1).sum().item<float>(), 0);
   at::globalContext().setFlushDenormal(false);
   at::set_num_threads(before);
+}
+
+TEST(Runtime, RefusesThreadsThatNoMachineHas) {
+  const int before = at::get_num_threads();
+  EXPECT_THROW(tune({.threads = -1}), ConfigError);
+  EXPECT_THROW(tune({.threads = kMostThreads + 1}), ConfigError);
+  EXPECT_THROW(tune({.threads = (int64_t{1} << 32) + 1}), ConfigError) << "1 as an int";
+  EXPECT_EQ(at::get_num_threads(), before);
 }
 
 }  // namespace

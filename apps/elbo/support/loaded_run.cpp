@@ -10,6 +10,7 @@
 #include "elbo/io/atomic_file.h"
 #include "elbo/io/safetensors.h"
 #include "elbo/models/mixture.h"
+#include "support/arguments.h"
 
 namespace elbo::cli {
 namespace {
@@ -152,8 +153,8 @@ void add_rows_arguments(CLI::App& command, RowsArguments& which, const std::stri
       ->check(CLI::IsMember({"auto", "train", "test", "all"}))
       ->default_str("auto");
   command.add_option("--limit", which.limit, "only the first so many rows")
-      ->check(CLI::PositiveNumber);
-  command.add_option("--seed", which.seed, "of " + draws)->default_str("0");
+      ->check(integer(1));
+  add_seed(command, which.seed, "of " + draws);
 }
 
 void save_weights(const io::RunDirectory& directory, const Model& model) {
