@@ -33,8 +33,7 @@ DistributionPtr expanded(const DistributionPtr& component, at::IntArrayRef batch
   return shape == component->batch_shape() ? component : component->expand(shape);
 }
 
-/// Over the last dimension; the gradient is 0, not NaN, where all is -inf.
-at::Tensor log_sum_exp(const at::Tensor& x) { return plain::log_sum_exp(x, -1).squeeze(-1); }
+at::Tensor log_sum_over_components(const at::Tensor& x) { return log_sum_exp(x, -1).squeeze(-1); }
 
 /// exp(log_a - log_b), 0 where it has no value.
 at::Tensor ratio(const at::Tensor& log_a, const at::Tensor& log_b) {
@@ -86,7 +85,7 @@ at::Tensor MixtureSameFamily::log_joint(const at::Tensor& x) const {
 }
 
 at::Tensor MixtureSameFamily::log_prob(const at::Tensor& x) const {
-  return log_sum_exp(log_joint(x));
+  return log_sum_over_components(log_joint(x));
 }
 
 at::Tensor MixtureSameFamily::cdf(const at::Tensor& x) const {
@@ -96,12 +95,12 @@ at::Tensor MixtureSameFamily::cdf(const at::Tensor& x) const {
 
 at::Tensor MixtureSameFamily::log_cdf(const at::Tensor& x) const {
   if (!event_shape().empty()) unsupported("log_cdf");
-  return log_sum_exp(mixture_.logits() + component_->log_cdf(for_components(x)));
+  return log_sum_over_components(mixture_.logits() + component_->log_cdf(for_components(x)));
 }
 
 at::Tensor MixtureSameFamily::log_survival(const at::Tensor& x) const {
   if (!event_shape().empty()) unsupported("log_survival");
-  return log_sum_exp(mixture_.logits() + component_->log_survival(for_components(x)));
+  return log_sum_over_components(mixture_.logits() + component_->log_survival(for_components(x)));
 }
 
 at::Tensor MixtureSameFamily::averaged(const at::Tensor& values) const {

@@ -11,6 +11,7 @@
 #include "elbo/error.h"
 #include "kernels/detail/blocks.h"
 #include "kernels/detail/recording.h"
+#include "kernels/detail/sum_to.h"
 #include "kernels/detail/through_twin.h"
 
 namespace elbo {
@@ -137,7 +138,7 @@ variable_list gradients(const Formula& formula, const variable_list& arguments,
   variable_list out(arguments.size());
   for (size_t k = 0, i = 0; k < arguments.size(); ++k)
     if ((wanted >> k & 1U) != 0)
-      out[k] = at::sum_to(shared->output(static_cast<int64_t>(i++)), arguments[k].sizes());
+      out[k] = detail::sum_to(shared->output(static_cast<int64_t>(i++)), arguments[k].sizes());
   return out;
 }
 

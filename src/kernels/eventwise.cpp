@@ -10,6 +10,7 @@
 
 #include "kernels/detail/recording.h"
 #include "kernels/detail/simd.h"
+#include "kernels/detail/sum_to.h"
 #include "kernels/detail/team.h"
 #include "kernels/detail/through_twin.h"
 
@@ -278,7 +279,7 @@ variable_list gradients(const EventFormula& formula, const variable_list& argume
     } else {
       auto full = layout.batch;
       for (int i = formula.event_dims[k]; i > 0; --i) full.push_back(x.size(-i));
-      out[k] = at::sum_to(rows[k].view(full), x.sizes());
+      out[k] = detail::sum_to(rows[k].view(full), x.sizes());
     }
   }
   return out;

@@ -13,7 +13,7 @@
 #include "elbo/kernels/math.h"
 #include "kernels/detail/rows.h"
 #include "kernels/detail/simd.h"
-#include "kernels/detail/sum_repeats.h"
+#include "kernels/detail/sum_to.h"
 #include "kernels/detail/through_twin.h"
 
 namespace elbo {
@@ -64,7 +64,7 @@ struct BernoulliRow {
   static void stretch(const Row& row, int64_t from, Size size, Sum& sum) {
     const float* __restrict logits = row.in[0] + from, * __restrict given = row.in[1] + from;
     float* __restrict slope = kSlopes ? row.out[0] + from : nullptr;
-    // Few enough to be summed in float32: some 1e-6 nats, which the sum's own rounding exceeds.
+    // Few enough for float32: the error, some 1e-6 nats, is below the rounding of the row's sum.
     float linear = 0, product = 1;
     int outside = 0;
 #pragma omp simd reduction(+ : linear) reduction(* : product) reduction(| : outside)
@@ -97,7 +97,7 @@ struct BernoulliRow {
   }
 };
 
-/// (mu, log_var, x); the slopes along mu, against which x's is, and log_var.
+/// (mu, log_var, x); the slopes along mu and log_var. That along x is minus mu's.
 template <bool kSlopes>
 struct NormalRow {
   static constexpr bool kHalves = true;
@@ -222,13 +222,13 @@ struct ScaleRows {
 
 /// Each row of `slope` times `sign` times its g, in place: nobody else has it.
 at::Tensor scale_rows(const at::Tensor& slope, const at::Tensor& incoming, float sign = 1) {
-  constexpr int64_t kGrain = 1 << 14;  // numbers
   static const auto run = simd::Compiled<ScaleRows>::for_machine<float*, const float*, float,
                                                                  int64_t, const detail::Block&>();
   detail::recording::run([slope, g = incoming.contiguous(), sign] {
-    detail::for_blocks(g.numel(), slope.size(-1), kGrain, [&](const detail::RowBlock& block) {
-      run(slope.data_ptr<float>(), g.data_ptr<float>(), sign, row_stride(slope), block);
-    });
+    detail::for_blocks(
+        g.numel(), slope.size(-1), detail::kPassGrain, [&](const detail::RowBlock& block) {
+          run(slope.data_ptr<float>(), g.data_ptr<float>(), sign, row_stride(slope), block);
+        });
   });
   return slope;
 }
@@ -251,10 +251,10 @@ struct Slopes {
 };
 
 /// A law's sum over each row as a node of the graph, with a twin for second derivatives. Slope k is
-/// that along argument k; what follows the slopes is constant, but with kOpposed the next argument
-/// moves it against the first.
-template <template <bool> class Law, auto kTwin, size_t kSlopes, bool kOpposed = false>
-struct LawSum : torch::autograd::Function<LawSum<Law, kTwin, kSlopes, kOpposed>> {
+/// that along argument k, and what follows these arguments is constant. But with kLocation the next
+/// one enters by its distance from the first alone, as x does in x - mu, and has minus its slope.
+template <template <bool> class Law, auto kTwin, size_t kSlopes, bool kLocation = false>
+struct LawSum : torch::autograd::Function<LawSum<Law, kTwin, kSlopes, kLocation>> {
   static at::Tensor forward(AutogradContext* context, at::TensorList arguments) {
     const detail::BelowAutograd below;
     const variable_list saved = arguments.vec();
@@ -269,15 +269,17 @@ struct LawSum : torch::autograd::Function<LawSum<Law, kTwin, kSlopes, kOpposed>>
     if (at::GradMode::is_enabled()) return detail::through_twin(kTwin, saved, incoming[0], wanted);
     const detail::BelowAutograd below;
     const auto slopes = Slopes<Law>::take(context, saved, kSlopes);
+    const auto wants = [wanted](size_t k) { return (wanted >> k & 1U) != 0; };
     variable_list out(saved.size());
     for (size_t k = 0; k < kSlopes; ++k) {
-      const bool moves = (wanted >> k & 1U) != 0;
-      const bool opposes = kOpposed && k == 0 && (wanted >> kSlopes & 1U) != 0;
-      if (!moves && !opposes) continue;
-      const auto along = scale_rows(slopes[k], incoming[0], opposes ? -1.0F : 1.0F);
-      if (opposes) out[kSlopes] = detail::sum_repeats(along, saved[kSlopes].sizes());
-      if (moves) out[k] = detail::sum_repeats(along, saved[k].sizes());
-      if (moves && opposes) out[k] = -out[k];
+      // The sign goes into the pass over all elements, and that of mu's gradient, which is summed
+      // already, is turned back.
+      const bool is_of_x = kLocation && k == 0 && wants(kSlopes);
+      if (!wants(k) && !is_of_x) continue;
+      const auto along = scale_rows(slopes[k], incoming[0], is_of_x ? -1.0F : 1.0F);
+      if (is_of_x) out[kSlopes] = detail::sum_to(along, saved[kSlopes].sizes());
+      if (wants(k)) out[k] = detail::sum_to(along, saved[k].sizes());
+      if (wants(k) && is_of_x) out[k] = -out[k];
     }
     return out;
   }
@@ -285,7 +287,7 @@ struct LawSum : torch::autograd::Function<LawSum<Law, kTwin, kSlopes, kOpposed>>
 using BernoulliSum = LawSum<BernoulliRow, bernoulli_twin, 1>;
 using StandardNormalSum = LawSum<StandardNormalRow, standard_normal_twin, 1>;
 using NormalKlSum = LawSum<NormalKlRow, normal_kl_twin, 2>;
-using NormalSum = LawSum<NormalRow, normal_twin, 2, /*kOpposed=*/true>;
+using NormalSum = LawSum<NormalRow, normal_twin, 2, /*kLocation=*/true>;
 
 at::Tensor normal_draw_twin(const at::Tensor* a) { return a[1] + (0.5 * a[2]).exp() * a[0]; }
 
@@ -305,9 +307,9 @@ struct NormalDraw : torch::autograd::Function<NormalDraw> {
       return detail::through_twin(normal_draw_twin, saved, incoming[0], wanted);
     const detail::BelowAutograd below;
     variable_list out(3);
-    if ((wanted & 2U) != 0) out[1] = detail::sum_repeats(incoming[0], saved[1].sizes());
+    if ((wanted & 2U) != 0) out[1] = detail::sum_to(incoming[0], saved[1].sizes());
     if ((wanted & 4U) != 0)
-      out[2] = detail::sum_repeats(
+      out[2] = detail::sum_to(
           detail::product_of(incoming[0], context->saved_data["along_log_var"].toTensor()),
           saved[2].sizes());
     return out;

@@ -120,15 +120,14 @@ Through through_of(Activation activation) {
 }
 
 void through_activation(const Backward& b, Activation activation) {
-  constexpr int64_t kGrain = 1 << 14;  // numbers
   const auto run = b.half != nullptr ? through_of<true>(activation) : through_of<false>(activation);
   // Where threads share out the rows, each has sums of its own.
   const bool by_rows = detail::is_by_rows(b.rows, b.columns);
   const auto sums = at::empty({detail::team::size(), b.columns}, at::kFloat);
   detail::recording::run([b, run, by_rows, sums] {
     float* of_part = sums.data_ptr<float>();
-    const int64_t parts =
-        detail::for_blocks(b.rows, b.columns, kGrain, [&](const detail::RowBlock& block) {
+    const int64_t parts = detail::for_blocks(
+        b.rows, b.columns, detail::kPassGrain, [&](const detail::RowBlock& block) {
           run(b, block, of_part + (by_rows ? block.part * b.columns : 0));
         });
     for (int64_t p = 0; p < (by_rows ? parts : 1); ++p)
@@ -279,18 +278,18 @@ at::Tensor beside_each_other(const at::Tensor& a, const at::Tensor& b) {
   shape.back() = 2 * size;
   if (at::GradMode::is_enabled()) return at::cat({a, b}, -1);
   if (detail::are_halves(a, b)) return a.as_strided(shape, a.strides());
-  constexpr int64_t kGrain = 1 << 14;  // numbers
   const auto out = at::empty(shape, a.options());
   float* to = out.data_ptr<float>();
   for (const auto& half : {a, b}) {
     const auto rows = detail::row_stride(half) < 0 ? half.contiguous() : half;
     detail::recording::run([rows, out, to, size, stride = detail::row_stride(rows)] {
       const float* from = rows.data_ptr<float>();
-      detail::for_blocks(rows.numel() / size, size, kGrain, [&](const detail::RowBlock& block) {
-        for (int64_t r = block.rows.begin; r < block.rows.end; ++r)
-          std::copy_n(from + r * stride + block.columns.begin, block.columns.size(),
-                      to + 2 * r * size + block.columns.begin);
-      });
+      detail::for_blocks(
+          rows.numel() / size, size, detail::kPassGrain, [&](const detail::RowBlock& block) {
+            for (int64_t r = block.rows.begin; r < block.rows.end; ++r)
+              std::copy_n(from + r * stride + block.columns.begin, block.columns.size(),
+                          to + 2 * r * size + block.columns.begin);
+          });
     });
     to += size;
   }

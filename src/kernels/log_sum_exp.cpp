@@ -1,6 +1,8 @@
 #include "elbo/kernels/log_sum_exp.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Dispatch.h>
+#include <ATen/WrapDimUtils.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
@@ -10,6 +12,7 @@
 
 #include "elbo/kernels/math.h"
 #include "kernels/detail/recording.h"
+#include "kernels/detail/share.h"
 #include "kernels/detail/simd.h"
 #include "kernels/detail/team.h"
 #include "kernels/detail/through_twin.h"
@@ -30,7 +33,7 @@ struct Table {
   const T* x;
   T *sum, *weights;
   int64_t k, stride;
-  double less;  // to subtract from each sum
+  double offset;  // to subtract from each sum
 };
 
 /// In float64 whatever T is.
@@ -68,9 +71,9 @@ struct Columns {
       for (int64_t c = 0; c < count; ++c) w[c] = static_cast<T>(term[c]);
     }
     for (int64_t c = 0; c < count; ++c)
-      t.sum[first + c] = static_cast<T>(largest[c] + (std::log(sum[c]) - t.less));
+      t.sum[first + c] = static_cast<T>(largest[c] + (std::log(sum[c]) - t.offset));
     if (t.weights == nullptr) return;
-    for (int64_t c = 0; c < kColumns; ++c) sum[c] = sum[c] > 0 ? 1 / sum[c] : 0;
+    for (int64_t c = 0; c < kColumns; ++c) sum[c] = sum[c] == 0 ? 0 : 1 / sum[c];
     for (int64_t k = 0; k < t.k; ++k) {
       T* w = t.weights + k * t.stride + first;
       for (int64_t c = 0; c < count; ++c) w[c] = static_cast<T>(w[c] * sum[c]);
@@ -87,44 +90,48 @@ void for_columns(const at::Tensor& x, int64_t dim, const F& f) {
   for (int64_t i = dim + 1; i < x.dim(); ++i) inner *= x.size(i);
   const int64_t blocks = (inner + kColumns - 1) / kColumns;
   for (int64_t o = 0; o < outer; ++o)
-    detail::parallel_for(0, blocks, 1 + (1 << 14) / (x.size(dim) * kColumns),
+    detail::parallel_for(0, blocks, 1 + detail::kPassGrain / (x.size(dim) * kColumns),
                          [&](int64_t begin, int64_t end) {
                            f(o, inner, begin * kColumns, std::min(end * kColumns, inner));
                          });
 }
 
-std::vector<int64_t> without(const at::Tensor& x, int64_t dim) {
+std::vector<int64_t> reduced_shape(const at::Tensor& x, int64_t dim) {
   auto shape = x.sizes().vec();
   shape[static_cast<size_t>(dim)] = 1;
   return shape;
 }
 
-/// x contiguous: the sum less a number, and the weights where they are wanted.
+struct Sums {
+  at::Tensor sum, weights;  ///< the latter undefined where they are not wanted
+};
+
+/// x contiguous: the sum less `offset`.
 template <class T>
-at::Tensor in_one_pass(const at::Tensor& x, int64_t dim, double less, at::Tensor* weights) {
+Sums in_one_pass(const at::Tensor& x, int64_t dim, double offset, bool with_weights) {
   const auto options = x.options().requires_grad(false);
-  const auto sum = at::empty(without(x, dim), options);
-  if (weights != nullptr) *weights = at::empty_like(x, options);
+  const Sums out{.sum = at::empty(reduced_shape(x, dim), options),
+                 .weights = with_weights ? at::empty_like(x, options) : at::Tensor()};
   static const auto run =
       simd::Compiled<Columns<T>>::template for_machine<const Table<T>&, int64_t, int64_t>();
-  detail::recording::run(
-      [x = x.detach(), sum, kept = weights ? *weights : at::Tensor(), dim, less] {
-        for_columns(x, dim, [&](int64_t outer, int64_t inner, int64_t begin, int64_t end) {
-          const int64_t k = x.size(dim), table = outer * k * inner;
-          run({.x = x.data_ptr<T>() + table,
-               .sum = sum.data_ptr<T>() + outer * inner,
-               .weights = kept.defined() ? kept.data_ptr<T>() + table : nullptr,
-               .k = k,
-               .stride = inner,
-               .less = less},
-              begin, end);
-        });
-      });
-  return sum;
+  detail::recording::run([x = x.detach(), out, dim, offset] {
+    for_columns(x, dim, [&](int64_t outer, int64_t inner, int64_t begin, int64_t end) {
+      const int64_t k = x.size(dim), table = outer * k * inner;
+      run({.x = x.data_ptr<T>() + table,
+           .sum = out.sum.data_ptr<T>() + outer * inner,
+           .weights = out.weights.defined() ? out.weights.data_ptr<T>() + table : nullptr,
+           .k = k,
+           .stride = inner,
+           .offset = offset},
+          begin, end);
+    });
+  });
+  return out;
 }
-at::Tensor in_one_pass(const at::Tensor& x, int64_t dim, double less, at::Tensor* weights) {
-  return x.scalar_type() == at::kFloat ? in_one_pass<float>(x, dim, less, weights)
-                                       : in_one_pass<double>(x, dim, less, weights);
+Sums in_one_pass(const at::Tensor& x, int64_t dim, double offset, bool with_weights) {
+  return AT_DISPATCH_FLOATING_TYPES(x.scalar_type(), "log_sum_exp", [&] {
+    return in_one_pass<scalar_t>(x, dim, offset, with_weights);
+  });
 }
 
 /// The weights, each times the gradient of its sum.
@@ -147,38 +154,40 @@ at::Tensor scaled(const at::Tensor& weights, const at::Tensor& gradient, int64_t
 
 struct WithWeights : torch::autograd::Function<WithWeights> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, int64_t dim,
-                            double less) {
+                            double offset) {
     const detail::BelowAutograd below;
-    at::Tensor weights;
-    auto sum = in_one_pass(x, dim, less, &weights);
-    context->save_for_backward({x, weights});
+    const Sums found = in_one_pass(x, dim, offset, /*with_weights=*/true);
+    context->save_for_backward({x, found.weights});
     context->saved_data["dim"] = dim;
-    return sum;
+    return found.sum;
   }
   static variable_list backward(AutogradContext* context, const variable_list& incoming) {
     const int64_t dim = context->saved_data["dim"].toInt();
     const auto saved = context->get_saved_variables();
-    if (at::GradMode::is_enabled()) {
+    if (at::GradMode::is_enabled()) {  // the offset is constant, so that log_sum_exp's twin serves
       const auto twin = [dim](const at::Tensor* a) { return plain::log_sum_exp(a[0], dim); };
       return {detail::through_twin(twin, {saved[0]}, incoming[0], 1)[0], {}, {}};
     }
     const detail::BelowAutograd below;
     const auto& weights = saved[1];
-    return {weights.scalar_type() == at::kFloat ? scaled<float>(weights, incoming[0], dim)
-                                                : scaled<double>(weights, incoming[0], dim),
+    return {AT_DISPATCH_FLOATING_TYPES(weights.scalar_type(), "log_sum_exp",
+                                       [&] { return scaled<scalar_t>(weights, incoming[0], dim); }),
             {},
             {}};
   }
 };
 
-/// log_sum_exp less a number.
-at::Tensor log_sum_exp_less(const at::Tensor& given, int64_t dim, double less) {
-  const bool in_pass = given.is_cpu() && given.numel() > 0 &&
-                       (given.scalar_type() == at::kDouble || given.scalar_type() == at::kFloat);
-  if (!in_pass) return plain::log_sum_exp(given, dim) - less;
+/// log_sum_exp less `offset`; dim at least 0.
+at::Tensor log_sum_exp_minus(const at::Tensor& given, int64_t dim, double offset) {
+  const bool is_fused = given.is_cpu() && given.numel() > 0 &&
+                        (given.scalar_type() == at::kDouble || given.scalar_type() == at::kFloat);
+  if (!is_fused) return plain::log_sum_exp(given, dim) - offset;
+  if (dim > 0 && dim + 1 == given.dim())  // what lies behind it fills the lanes
+    return log_sum_exp_minus(given.transpose(dim - 1, dim), dim - 1, offset)
+        .transpose(dim - 1, dim);
   const auto x = given.contiguous();
-  if (!detail::wants_graph({x})) return in_one_pass(x, dim, less, nullptr);
-  return WithWeights::apply(x, dim, less);
+  if (!detail::wants_graph({x})) return in_one_pass(x, dim, offset, /*with_weights=*/false).sum;
+  return WithWeights::apply(x, dim, offset);
 }
 
 }  // namespace
@@ -188,10 +197,13 @@ at::Tensor plain::log_sum_exp(const at::Tensor& x, int64_t dim) {
   return x.masked_fill(impossible, 0).logsumexp(dim, true).masked_fill(impossible, -kInfinity);
 }
 
-at::Tensor log_sum_exp(const at::Tensor& x, int64_t dim) { return log_sum_exp_less(x, dim, 0); }
+at::Tensor log_sum_exp(const at::Tensor& x, int64_t dim) {
+  return log_sum_exp_minus(x, at::maybe_wrap_dim(dim, x.dim()), 0);
+}
 
 at::Tensor log_mean_exp(const at::Tensor& x, int64_t dim) {
-  return log_sum_exp_less(x, dim, std::log(static_cast<double>(x.size(dim))));
+  return log_sum_exp_minus(x, at::maybe_wrap_dim(dim, x.dim()),
+                           std::log(static_cast<double>(x.size(dim))));
 }
 
 }  // namespace elbo

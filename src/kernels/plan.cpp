@@ -7,18 +7,15 @@
 
 #include <algorithm>
 #include <functional>
-#include <map>
 #include <optional>
 #include <string>
-#include <type_traits>
 #include <utility>
 #include <vector>
 
 #include "elbo/error.h"
+#include "kernels/detail/arithmetic.h"
 #include "kernels/detail/device_graph.h"
 #include "kernels/detail/recording.h"
-#include "kernels/detail/rows.h"
-#include "kernels/detail/simd.h"
 #include "kernels/detail/team.h"
 
 namespace elbo {
@@ -85,89 +82,6 @@ class Operation {
   c10::OperatorHandle op_;
   std::vector<IValue> inputs_;
   std::vector<at::Tensor> results_;
-};
-
-struct ArithmeticArguments {
-  const float *a, *b;  // the same where there is one
-  float* out;
-  int64_t a_stride, b_stride, out_stride;  // from row to row
-};
-template <class F>
-struct ArithmeticRows {
-  static void run(const ArithmeticArguments& of, const detail::Block& block) {
-    detail::for_rows(block, [&](int64_t r, int64_t first, auto width) {
-      const float* a = of.a + r * of.a_stride + first;
-      const float* b = of.b + r * of.b_stride + first;
-      float* out = of.out + r * of.out_stride + first;
-#pragma omp simd
-      for (int64_t c = 0; c < width; ++c) {
-        if constexpr (std::is_invocable_v<F, float, float>)
-          out[c] = F()(a[c], b[c]);
-        else
-          out[c] = F()(a[c]);
-      }
-    });
-  }
-};
-
-/// a + b, a - b, a b or -a of float32 tensors alike, as autograd adds up gradients: finding ATen's
-/// loop, in memory that nothing else of a step touches, takes longer than the loop.
-class Arithmetic {
- public:
-  /// Nothing where it is something else.
-  static std::optional<Arithmetic> of(const c10::OperatorName& name,
-                                      const std::vector<IValue>& inputs,
-                                      const std::vector<at::Tensor>& results) {
-    static const std::map<std::string, Known> known = {
-        {"aten::add", {2, true, for_machine<std::plus<>>()}},
-        {"aten::sub", {2, true, for_machine<std::minus<>>()}},
-        {"aten::mul", {2, false, for_machine<std::multiplies<>>()}},
-        {"aten::neg", {1, false, for_machine<std::negate<>>()}}};
-    const auto found = known.find(name.name);
-    if (found == known.end() || results.size() != 1) return std::nullopt;
-    const auto& [arity, has_factor, run] = found->second;
-    if (inputs.size() < arity || !inputs[0].isTensor() || !inputs[arity - 1].isTensor())
-      return std::nullopt;
-    if (has_factor && !(inputs.size() > 2 && inputs[2].isScalar() && inputs[2].toScalar().equal(1)))
-      return std::nullopt;
-    const at::Tensor &a = inputs[0].toTensor(), &b = inputs[arity - 1].toTensor(),
-                     &out = results[0];
-    for (const at::Tensor* x : {&a, &b, &out})
-      if (x->scalar_type() != at::kFloat || x->sizes() != out.sizes() || x->dim() == 0 ||
-          x->numel() == 0 || detail::row_stride(*x) < 0)
-        return std::nullopt;
-    return Arithmetic(run, a, b, out);
-  }
-
-  void operator()(uint64_t) const {
-    constexpr int64_t kGrain = 1 << 14;  // numbers
-    const int64_t columns = out_.size(-1);
-    const ArithmeticArguments arguments = {a_.data_ptr<float>(),   b_.data_ptr<float>(),
-                                           out_.data_ptr<float>(), detail::row_stride(a_),
-                                           detail::row_stride(b_), detail::row_stride(out_)};
-    detail::for_blocks(out_.numel() / columns, columns, kGrain,
-                       [&](const detail::RowBlock& block) { run_(arguments, block); });
-  }
-
- private:
-  using Run = void (*)(const ArithmeticArguments&, const detail::Block&);
-  struct Known {
-    size_t arity;
-    bool has_factor;  // of the second argument, which must be 1
-    Run run;
-  };
-
-  Arithmetic(Run run, const at::Tensor& a, const at::Tensor& b, const at::Tensor& out)
-      : run_(run), a_(without_graph(a)), b_(without_graph(b)), out_(out) {}
-
-  template <class F>
-  static Run for_machine() {
-    return simd::Compiled<ArithmeticRows<F>>::template for_machine<const ArithmeticArguments&,
-                                                                   const detail::Block&>();
-  }
-
-  Run run_;
-  at::Tensor a_, b_, out_;
 };
 
 }  // namespace
@@ -269,7 +183,7 @@ void detail::RecordedPlan::add(const c10::OperatorName& name, const std::vector<
                                std::any_of(results.begin(), results.end(), is_large)
                            ? recording::Threads::kOwn
                            : recording::Threads::kTeam;
-  const auto arithmetic = Arithmetic::of(name, inputs, results);
+  const auto arithmetic = detail::Arithmetic::of(name, inputs, results);
   if (arithmetic) {
     kernels.push_back({*arithmetic});
   } else if (op->schema().is_mutable()) {

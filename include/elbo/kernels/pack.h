@@ -19,6 +19,8 @@
 
 namespace elbo::math {
 
+inline constexpr double kHalfLogTwoPi = 0.91893853320467274178;  ///< 1/2 log(2 pi)
+
 // Under the sanitizers only the baseline is compiled: the source is the same, and instrumented code
 // that is flattened takes minutes a law.
 #if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__)
@@ -526,8 +528,7 @@ ELBO_INLINE PackOf<L> lgamma(const PackOf<L>& x) {
   const detail::Shifted s = detail::shifted(x);
   const PackOf<L> w = 1.0 / s.z;
   const PackOf<L> series = w * detail::polynomial(w * w, kSeries);
-  const PackOf<L> y =
-      (s.z - 0.5) * log(s.z) - s.z + 0.91893853320467274178 + series - log(s.product);
+  const PackOf<L> y = (s.z - 0.5) * log(s.z) - s.z + kHalfLogTwoPi + series - log(s.product);
   return select(x < 1e305, y, x * log(x));
 }
 /// For x > 0: the asymptotic series at x + 8.

@@ -178,7 +178,7 @@ struct Tanh {
 };
 void tanh_in_place(float* x, int64_t n) {
   static const auto run = simd::Compiled<Tanh>::for_machine<float*, int64_t, int64_t>();
-  parallel_for(0, n, 1 << 14, [&](int64_t begin, int64_t end) { run(x, begin, end); });
+  parallel_for(0, n, kPassGrain, [&](int64_t begin, int64_t end) { run(x, begin, end); });
 }
 
 /// Of matrices without gaps; by oneDNN's own sharing among threads where they are more than one.

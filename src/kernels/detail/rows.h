@@ -54,14 +54,17 @@ inline int64_t row_stride(const at::Tensor& x) {
   return stride;
 }
 
+/// Whether the last dimensions of `shape` are `own`.
+inline bool ends_with(at::IntArrayRef shape, at::IntArrayRef own) {
+  return own.size() <= shape.size() && own.equals(shape.slice(shape.size() - own.size()));
+}
+
 inline Operand operand(const at::Tensor& x, at::IntArrayRef shape) {
   // The dimensions in front of x, or of size 1 or repeating in front of the rest of it, only
   // repeat.
   auto own = x;
   while (own.dim() > 1 && (own.size(0) == 1 || own.stride(0) == 0)) own = own.select(0, 0);
-  const bool repeats = own.dim() <= static_cast<int64_t>(shape.size()) &&
-                       own.sizes().equals(shape.slice(shape.size() - own.sizes().size()));
-  auto rows = repeats ? own : x.expand(shape);
+  auto rows = ends_with(shape, own.sizes()) ? own : x.expand(shape);
   if (row_stride(rows) < 0) rows = rows.contiguous();
   return {rows, rows.data_ptr<float>(), rows.numel() / shape.back(), row_stride(rows)};
 }

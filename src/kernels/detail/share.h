@@ -27,6 +27,9 @@ class AssumedCommonCache {
   bool before_;
 };
 
+/// Elements worth a thread, of a pass that little more than moves memory.
+constexpr int64_t kPassGrain = 1 << 14;
+
 /// Columns of a matrix [rows, columns], or rows of a weight matrix [columns, inputs].
 struct Share {
   int64_t begin = 0, end = 0;

@@ -1,4 +1,4 @@
-#include "kernels/detail/sum_repeats.h"
+#include "kernels/detail/sum_to.h"
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
@@ -17,14 +17,14 @@ using Shape = std::vector<int64_t>;
 
 /// To a float32's rounding of what float64 gives.
 void expect_sum(const at::Tensor& x, const Shape& shape) {
-  const auto sum = sum_repeats(x, shape);
+  const auto sum = detail::sum_to(x, shape);
   EXPECT_EQ(sum.scalar_type(), x.scalar_type());
   EXPECT_EQ(sum.sizes(), at::IntArrayRef(shape));
   const auto wide = at::sum_to(x.to(at::kDouble), shape), found = sum.to(at::kDouble);
   EXPECT_TRUE(at::allclose(found, wide, 6e-8, 1e-30)) << x.sizes() << " to " << sum.sizes();
 }
 
-TEST(SumRepeats, IsTheSumOfFloat64Rounded) {
+TEST(SumTo, IsTheSumOfFloat64Rounded) {
   const int before = at::get_num_threads();
   for (const int threads : {1, 2, 3}) {
     at::set_num_threads(threads);
@@ -40,13 +40,13 @@ TEST(SumRepeats, IsTheSumOfFloat64Rounded) {
   at::set_num_threads(before);
 }
 
-TEST(SumRepeats, TakesRowsWithGaps) {
+TEST(SumTo, TakesRowsWithGaps) {
   const auto [left, right] = halves(Noise(2).normal({30, 7, 10}, at::kFloat));
   expect_sum(left, {7, 5});
   expect_sum(right, {1, 7, 5});
 }
 
-TEST(SumRepeats, LeavesTheRestToATen) {
+TEST(SumTo, LeavesTheRestToATen) {
   const auto x = Noise(3).normal({4, 3, 6}, at::kFloat);
   for (const auto& [from, to] :
        std::vector<std::pair<at::Tensor, Shape>>{{x, {4, 1, 6}},  // repeated in between
@@ -54,8 +54,9 @@ TEST(SumRepeats, LeavesTheRestToATen) {
                                                  {x.transpose(0, 2), {3, 4}},
                                                  {x.to(at::kDouble), {3, 6}},
                                                  {at::ones({0, 3}, at::kFloat), {3}}})
-    EXPECT_TRUE(at::equal(sum_repeats(from, to), at::sum_to(from, to)));
-  EXPECT_TRUE(sum_repeats(x, x.sizes()).is_same(x));
+    EXPECT_TRUE(at::equal(detail::sum_to(from, to), at::sum_to(from, to)));
+  EXPECT_TRUE(detail::sum_to(x, x.sizes()).is_same(x));
+  EXPECT_TRUE(detail::sum_to(x.unsqueeze(0), x.sizes()).is_alias_of(x)) << "nothing to sum";
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-#include "kernels/detail/sum_repeats.h"
+#include "kernels/detail/sum_to.h"
 
 #include <ATen/ATen.h>
 #include <ATen/ExpandUtils.h>
@@ -35,31 +35,30 @@ struct SumRepeats {
 
 }  // namespace
 
-at::Tensor sum_repeats(const at::Tensor& x, at::IntArrayRef shape) {
+at::Tensor sum_to(const at::Tensor& x, at::IntArrayRef shape) {
   if (x.sizes() == shape) return x;
+  if (x.numel() == c10::multiply_integers(shape)) return x.reshape(shape);
   auto own = shape;
   while (own.size() > 1 && own.front() == 1) own = own.slice(1);
-  const bool in_front = !own.empty() && own.size() <= x.sizes().size() &&
-                        own == x.sizes().slice(x.sizes().size() - own.size());
-  if (!in_front || !x.is_cpu() || x.scalar_type() != at::kFloat || x.numel() == 0 ||
-      row_stride(x) < 0)
-    return at::sum_to(x, shape);
+  const bool is_fused = !own.empty() && ends_with(x.sizes(), own) && x.is_cpu() &&
+                        x.scalar_type() == at::kFloat && x.numel() > 0 && row_stride(x) >= 0;
+  if (!is_fused) return at::sum_to(x, shape);
   static const auto run =
       simd::Compiled<SumRepeats>::for_machine<const Repeated&, const Share&, double*>();
   const auto out = at::empty(shape, x.options().requires_grad(false));
   // Threads share out the repeats, as they have the rows: each has sums of its own.
-  const auto sums = at::empty({team::size(), out.numel()}, at::kDouble);
-  recording::run([x, out, sums] {
-    constexpr int64_t kGrain = 1 << 14;  // numbers
+  const int64_t repeats = x.numel() / out.numel();
+  const auto sums = at::empty({std::min(team::size(), repeats), out.numel()}, at::kDouble);
+  recording::run([x, out, sums, repeats] {
     const bool gaps = row_stride(x) != x.size(-1);
     const int64_t n = out.numel(), columns = gaps ? x.size(-1) : n;  // without gaps one row
     const Repeated of = {.x = x.data_ptr<float>(),
-                         .repeats = x.numel() / n,
+                         .repeats = repeats,
                          .rows = n / columns,
                          .columns = columns,
                          .stride = gaps ? row_stride(x) : n};
     auto* of_part = sums.data_ptr<double>();
-    const int64_t parts = std::min(parts_for(x.numel(), kGrain), of.repeats);
+    const int64_t parts = std::min(parts_for(x.numel(), kPassGrain), repeats);
     for_parts(parts, [&](int64_t part) {
       run(of, share_of(of.repeats, part, parts), of_part + part * n);
     });
