@@ -130,7 +130,7 @@ class Affine final : public OfReals {
  public:
   Affine(at::Tensor loc, at::Tensor scale, int64_t event_dims)
       : OfReals(event_dims), loc_(std::move(loc)), scale_(std::move(scale)) {
-    shape_ = detail::broadcast_shape("Affine", loc_.sizes(), scale_.sizes());
+    shape_ = detail::broadcast_shape("Affine: loc and scale", loc_.sizes(), scale_.sizes());
     detail::check_parameter("Affine", "loc", "finite", loc_, loc_.isfinite());
     detail::check_parameter("Affine", "scale", "finite and not 0", scale_,
                             scale_.isfinite().logical_and(scale_.ne(0)));
@@ -197,7 +197,7 @@ class Power final : public WithParameters {
 class Interval final : public WithParameters {
  public:
   Interval(at::Tensor lower, at::Tensor upper)
-      : WithParameters(detail::broadcast_shape("Interval", lower.sizes(), upper.sizes())),
+      : WithParameters(detail::broadcast_shape("Interval: ends", lower.sizes(), upper.sizes())),
         lower_(std::move(lower)),
         upper_(std::move(upper)) {
     detail::check_parameter("Interval", "lower", "finite", lower_, lower_.isfinite());

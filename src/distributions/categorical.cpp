@@ -71,7 +71,7 @@ at::Tensor Categorical::sample(const Noise& noise, at::IntArrayRef shape) const 
 }
 
 at::Tensor Categorical::log_prob(const at::Tensor& x) const {
-  const auto shape = detail::broadcast_shape("Categorical", x.sizes(), batch_shape());
+  const auto shape = detail::broadcast_shape("Categorical: x and batch", x.sizes(), batch_shape());
   const auto index = x.to(at::kLong).clamp(0, num_categories() - 1);
   auto full = shape;
   full.push_back(num_categories());

@@ -95,17 +95,21 @@ DistributionPtr Independent::clone() const { return std::make_shared<Independent
 
 namespace detail {
 
-std::vector<int64_t> broadcast_shape(const std::string& law, at::IntArrayRef a, at::IntArrayRef b) {
+std::vector<int64_t> broadcast_shape(std::string_view what, at::IntArrayRef a, at::IntArrayRef b) {
   std::vector<int64_t> shape(std::max(a.size(), b.size()));
   for (size_t i = 0; i < shape.size(); ++i) {  // from the right
     const int64_t m = i < a.size() ? a[a.size() - 1 - i] : 1;
     const int64_t n = i < b.size() ? b[b.size() - 1 - i] : 1;
     if (m != n && m != 1 && n != 1)
-      throw ShapeError(fmt::format("{}: shapes [{}] and [{}] do not broadcast", law,
+      throw ShapeError(fmt::format("{}: shapes [{}] and [{}] do not broadcast", what,
                                    fmt::join(a, ", "), fmt::join(b, ", ")));
     shape[shape.size() - 1 - i] = m == 1 ? n : m;
   }
   return shape;
+}
+
+at::Tensor expanded(const at::Tensor& x, at::IntArrayRef shape) {
+  return x.sizes() == shape ? x : x.expand(shape);
 }
 
 at::Tensor sum_last(const at::Tensor& x, int64_t dims) {

@@ -3,11 +3,11 @@
 #include <ATen/ATen.h>
 
 #include "distributions/detail/vectors.h"
+#include "elbo/kernels/math.h"
 
 namespace elbo {
-namespace {
-constexpr double kHalfLogTwoPi = 0.91893853320467274178;
-}
+
+using math::kHalfLogTwoPi;
 
 at::Tensor Radial::entropy(int64_t) const {
   throw UnsupportedError("Radial: no entropy in closed form");

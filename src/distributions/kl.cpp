@@ -19,14 +19,11 @@
 namespace elbo {
 namespace {
 
+using detail::expanded;
+using math::kHalfLogTwoPi;
+
 at::Tensor infinity(const at::TensorOptions& options) {
   return at::full({}, std::numeric_limits<double>::infinity(), options);
-}
-
-/// Without a view, and its node in the graph, where x has the shape already.
-at::Tensor expanded(const at::Tensor& x, const Distribution& q, const Distribution& p) {
-  const auto shape = detail::broadcast_shape("KL", q.batch_shape(), p.batch_shape());
-  return x.sizes() == shape ? x : x.expand(shape);
 }
 
 /// AEVB appendix B: -1/2 (1 + log sigma^2 - mu^2 - sigma^2), exact also where sigma is near 1.
@@ -71,14 +68,13 @@ at::Tensor kl_uniform_uniform(const Uniform& q, const Uniform& p) {
 at::Tensor kl_uniform_normal(const Uniform& q, const Normal& p) {
   // -H(q) - E_q[log p]
   const auto second_moment = q.variance() + (q.mean() - p.loc()).square();
-  return expanded(-q.entropy() + p.log_scale() + 0.91893853320467274178 +
-                      0.5 * second_moment / p.scale().square(),
-                  q, p);
+  return expanded(
+      -q.entropy() + p.log_scale() + kHalfLogTwoPi + 0.5 * second_moment / p.scale().square(), q,
+      p);
 }
 
 at::Tensor kl_normal_uniform(const Normal& q, const Uniform& p) {
-  return infinity(q.loc().options())
-      .expand(detail::broadcast_shape("kl_divergence", q.batch_shape(), p.batch_shape()));
+  return expanded(infinity(q.loc().options()), q, p);
 }
 
 using Registry = std::map<std::pair<std::type_index, std::type_index>, KlFunction>;
@@ -146,7 +142,7 @@ MonteCarloKl monte_carlo_kl(const Distribution& q, const Distribution& p, const 
   if (n < 2)
     throw ConfigError("monte_carlo_kl: n = " + std::to_string(n) + "; expected at least 2 draws");
   const at::NoGradGuard no_grad;
-  const auto batch = detail::broadcast_shape("monte_carlo_kl", q.batch_shape(), p.batch_shape());
+  const auto batch = detail::batch_shape_of(q, p);
   const auto wide = q.expand(batch);
   const auto x = wide->sample(noise.draws(n), {n});
   const auto terms = (wide->log_prob(x) - p.log_prob(x)).to(at::kDouble);

@@ -68,9 +68,9 @@ using detail::for_pairs;
 using detail::gamma_excess;
 using detail::Laws;
 using detail::or_infinite;
+using math::kHalfLogTwoPi;
 using std::numbers::egamma;
 using std::numbers::pi;
-constexpr double kHalfLogTwoPi = 0.91893853320467274178;
 
 // ---- The generalised gamma law (Stacy 1962), which is eight of the laws:
 // p(x) = |power| / (s Gamma(shape)) (x / s)^(shape power - 1) e^(-(x / s)^power)

@@ -58,9 +58,9 @@ template <class P>
 void add_bernoulli() {
   register_kl<Bernoulli, P>(+[](const Bernoulli& q, const P& p) {
     const auto at0 = at::zeros({}, q.logits().options().requires_grad(false));
-    return at::Tensor(relative(at::log_sigmoid(-q.logits()), p.log_prob(at0)) +
-                      relative(at::log_sigmoid(q.logits()), p.log_prob(at0 + 1)))
-        .expand(detail::broadcast_shape("kl_divergence", q.batch_shape(), p.batch_shape()));
+    return detail::expanded(relative(at::log_sigmoid(-q.logits()), p.log_prob(at0)) +
+                                relative(at::log_sigmoid(q.logits()), p.log_prob(at0 + 1)),
+                            q, p);
   });
 }
 template <class Q>
@@ -70,9 +70,9 @@ void add_against_bernoulli() {
     const auto at0 = at::zeros({}, p.logits().options().requires_grad(false));
     const auto log_0 = q.log_prob(at0), log_1 = q.log_prob(at0 + 1);
     const auto whole = q.log_survival(at0 + 1).eq(-INFINITY);
-    return or_infinite(whole, relative(log_0, at::log_sigmoid(-p.logits())) +
-                                  relative(log_1, at::log_sigmoid(p.logits())))
-        .expand(detail::broadcast_shape("kl_divergence", q.batch_shape(), p.batch_shape()));
+    const auto kl = relative(log_0, at::log_sigmoid(-p.logits())) +
+                    relative(log_1, at::log_sigmoid(p.logits()));
+    return detail::expanded(or_infinite(whole, kl), q, p);
   });
 }
 

@@ -24,8 +24,8 @@ using detail::wide;
 template <class Q, class P>
 Tensor finished(const Tensor& kl, const Q& q, const P& p, const Tensor& q_like,
                 const Tensor& p_like) {
-  return kl.to(c10::promoteTypes(q_like.scalar_type(), p_like.scalar_type()))
-      .expand(detail::broadcast_shape("kl_divergence", q.batch_shape(), p.batch_shape()));
+  return detail::expanded(kl.to(c10::promoteTypes(q_like.scalar_type(), p_like.scalar_type())), q,
+                          p);
 }
 
 template <class Q, class P>
@@ -88,11 +88,13 @@ Full view(const MultivariateNormal& law) { return {wide(law.loc()), wide(law.sca
 LowRank view(const LowRankMultivariateNormal& law) {
   return {wide(law.loc()), wide(law.cov_factor()), wide(law.cov_diag())};
 }
-Full view(const Normal& law) {
-  return {wide(law.loc()), at::diag_embed(wide(law.scale()).expand(law.batch_shape()))};
-}
 Diagonal diagonal_view(const Normal& law) {
-  return {wide(law.loc()), wide(law.scale()).expand(law.batch_shape())};
+  return {wide(law.loc()).expand(law.batch_shape()), wide(law.scale()).expand(law.batch_shape())};
+}
+
+Full view(const Normal& law) {
+  const auto [loc, scale] = diagonal_view(law);
+  return {loc, at::diag_embed(scale)};
 }
 
 Tensor trace(const Full& q, const Full& p) { return p.trace(q.tril); }
@@ -205,10 +207,8 @@ Tensor kl_transformed(const TransformedDistribution& q, const TransformedDistrib
   const auto kl = try_kl_divergence(*q.base(), *p.base());
   if (!kl) return {};
   // Dimensions of the bases' batch that are the event's here.
-  const auto batch =
-      detail::broadcast_shape("kl_divergence", q.base()->batch_shape(), p.base()->batch_shape());
-  const auto kept =
-      detail::broadcast_shape("kl_divergence", q.batch_shape(), p.batch_shape()).size();
+  const auto batch = detail::batch_shape_of(*q.base(), *p.base());
+  const auto kept = detail::batch_shape_of(q, p).size();
   return kept < batch.size() ? kl->expand(batch).flatten(static_cast<int64_t>(kept)).sum(-1) : *kl;
 }
 

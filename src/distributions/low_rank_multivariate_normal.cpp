@@ -8,12 +8,14 @@
 
 #include "distributions/detail/vectors.h"
 #include "elbo/kernels/eventwise.h"
+#include "elbo/kernels/math.h"
 
 namespace elbo {
 namespace {
 
+using math::kHalfLogTwoPi;
+
 constexpr const char* kName = "LowRankMultivariateNormal";
-constexpr double kHalfLogTwoPi = 0.91893853320467274178;
 
 /// The factor of I + W^T D^-1 W, the precision of the r hidden coordinates given an event.
 at::Tensor capacitance_tril(const at::Tensor& factor, const at::Tensor& diag) {

@@ -5,11 +5,15 @@
 #include "distributions/detail/laws_and_rows.h"
 #include "distributions/detail/vectors.h"
 #include "elbo/kernels/gaussian_rows.h"
+#include "elbo/kernels/math.h"
 
 namespace elbo {
 namespace {
+
+using math::kHalfLogTwoPi;
+
 constexpr const char* kName = "MultivariateNormal";
-constexpr double kHalfLogTwoPi = 0.91893853320467274178;
+
 }  // namespace
 
 MultivariateNormal::MultivariateNormal(at::Tensor loc, at::Tensor scale_tril, Validate validate)

@@ -1,6 +1,8 @@
 #include "elbo/distributions/normal.h"
 
 #include <ATen/ATen.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <utility>
 
@@ -12,9 +14,8 @@
 namespace elbo {
 namespace {
 
+using math::kHalfLogTwoPi;
 using math::square;
-
-constexpr double kHalfLogTwoPi = 0.91893853320467274178;
 
 /// Of (x, loc, scale), or of (x, mu, log sigma^2).
 template <bool kOfLogVar>
@@ -47,7 +48,8 @@ std::pair<at::Tensor, at::Tensor> zero_and_one(const at::TensorOptions& options)
 
 Normal::Normal(Parts parts)
     : Normal(parts, detail::broadcast_shape(
-                        "Normal", parts.loc.sizes(),
+                        parts.scale.defined() ? "Normal: loc and scale" : "Normal: mu and log_var",
+                        parts.loc.sizes(),
                         parts.scale.defined() ? parts.scale.sizes() : parts.log_var.sizes())) {}
 
 Normal::Normal(Parts parts, std::vector<int64_t> batch_shape)
@@ -86,9 +88,10 @@ at::Tensor Normal::rsample(const Noise& noise, at::IntArrayRef shape) const {
 }
 
 at::Tensor Normal::broadcast(const at::Tensor& x) const {
-  const auto y = x.to(loc_.scalar_type());
-  const auto shape = detail::broadcast_shape("Normal", y.sizes(), batch_shape());
-  return y.sizes() == shape ? y : y.expand(shape);
+  // A number may lie on the CPU whatever the law's device.
+  const auto y = x.dim() == 0 ? x.to(loc_.device(), loc_.scalar_type()) : x.to(loc_.scalar_type());
+  return detail::expanded(y,
+                          detail::broadcast_shape("Normal: x and batch", y.sizes(), batch_shape()));
 }
 
 at::Tensor Normal::log_prob(const at::Tensor& x) const {
@@ -131,10 +134,16 @@ at::Tensor Normal::mode() const { return mean(); }
 Constraint Normal::support() const { return Constraint::Kind::kReal; }
 
 DistributionPtr Normal::expand(at::IntArrayRef batch_shape) const {
+  if (detail::broadcast_shape("Normal: batch and expand's", this->batch_shape(), batch_shape) !=
+      batch_shape)
+    throw ShapeError(fmt::format("Normal: a batch of shape [{}] does not expand to [{}]",
+                                 fmt::join(this->batch_shape(), ", "),
+                                 fmt::join(batch_shape, ", ")));
   // What is only repeated along dimensions in front stays as it is: gradients are then summed over
   // them where they are made.
   const auto widened = [&](const at::Tensor& x) {
-    if (!x.defined() || x.dim() == 0) return x.defined() ? x.expand(batch_shape) : x;
+    if (!x.defined()) return x;
+    if (x.dim() == 0) return x.expand(batch_shape);
     auto shape = batch_shape.slice(batch_shape.size() - static_cast<size_t>(x.dim())).vec();
     for (size_t i = 0; i + 1 < shape.size() && x.size(static_cast<int64_t>(i)) == 1; ++i)
       shape[i] = 1;

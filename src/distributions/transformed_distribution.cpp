@@ -135,7 +135,7 @@ at::Tensor TransformedDistribution::expanded(const at::Tensor& x) const {
       x.sizes().slice(static_cast<size_t>(x.dim()) - event.size()) != at::IntArrayRef(event))
     throw ShapeError(fmt::format("{}: x of shape [{}]; expected events of shape [{}]", name(),
                                  fmt::join(x.sizes(), ", "), fmt::join(event, ", ")));
-  return x.expand(detail::broadcast_shape(name(), x.sizes(), extended_shape({})));
+  return x.expand(detail::broadcast_shape(name() + ": x and batch", x.sizes(), extended_shape({})));
 }
 
 at::Tensor TransformedDistribution::log_prob(const at::Tensor& x) const {

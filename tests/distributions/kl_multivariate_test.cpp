@@ -78,6 +78,19 @@ TEST(KlMultivariate, NormalsAgreeWithTheDefinition) {
   if (std::getenv("ELBO_PRINT_WORST") != nullptr) std::cout << "worst KL " << worst << "\n";
 }
 
+TEST(KlMultivariate, TakesNormalsWhoseLocationBroadcasts) {
+  const auto b = normals("b");
+  const auto scale = positive("s", {kDim});
+  for (const auto& loc : {noise("l", {1}), noise("l", {1})[0]}) {
+    const auto narrow = Normal(loc, scale).to_event(1);
+    const auto wide = Normal(loc.expand({kDim}).clone(), scale).to_event(1);
+    for (const Distribution* p : std::vector<const Distribution*>{&b.full, &b.low}) {
+      EXPECT_NEAR(kl(narrow, *p), kl(wide, *p), kTolerance) << p->name();
+      EXPECT_NEAR(kl(*p, narrow), kl(*p, wide), kTolerance) << p->name();
+    }
+  }
+}
+
 TEST(KlMultivariate, OneFactorIsTheLawOnTheLine) {
   const auto one = [](double x) { return at::full({1}, x, at::kDouble); };
   const MultivariateNormal q(one(0.3), one(0.7).view({1, 1})), p(one(-1), one(1.9).view({1, 1}));

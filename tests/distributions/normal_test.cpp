@@ -54,6 +54,17 @@ TEST(Normal, HasShapesSampleBatchEvent) {
   EXPECT_EQ(Normal::standard({2, 5}, at::kDouble).batch_shape(), (std::vector<int64_t>{2, 5}));
 }
 
+TEST(Normal, RefusesToExpandToAShapeThatItsBatchDoesNotBroadcastTo) {
+  const Normal law(at::zeros({2, 3}, at::kDouble), at::ones({3}, at::kDouble));
+  for (const std::vector<int64_t>& shape : {std::vector<int64_t>{3}, {4, 3}, {2, 1}, {2, 3, 1}})
+    EXPECT_THROW((void)law.expand(shape), ShapeError) << shape;
+  const Normal of_rows(at::zeros({3}, at::kDouble), at::ones({3}, at::kDouble));
+  const auto twice = of_rows.expand({2, 3});  // whose parameters are still [3]
+  EXPECT_THROW((void)twice->expand({4, 3}), ShapeError);
+  EXPECT_THROW((void)twice->expand({3}), ShapeError);
+  EXPECT_EQ(twice->expand({4, 2, 3})->batch_shape(), (std::vector<int64_t>{4, 2, 3}));
+}
+
 TEST(Normal, ExpandedIsAsManyLaws) {
   const auto mu = values({0.5, -1, 2}).view({1, 3}).requires_grad_();
   const auto log_var = values({-0.5, 0.1, 1, -2, 0.7, 0.3}).view({2, 3}).requires_grad_();

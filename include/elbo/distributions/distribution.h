@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "elbo/distributions/constraint.h"
@@ -136,8 +137,10 @@ class DistributionBase : public Distribution {
 };
 
 namespace detail {
-/// Common broadcast shape of the parameters; ShapeError names the law.
-std::vector<int64_t> broadcast_shape(const std::string& law, at::IntArrayRef a, at::IntArrayRef b);
+/// Common broadcast shape of a and b; throws ShapeError, in which `what` names the law and the two.
+std::vector<int64_t> broadcast_shape(std::string_view what, at::IntArrayRef a, at::IntArrayRef b);
+/// x expanded, without a view, and its node in the graph, where it has the shape already.
+at::Tensor expanded(const at::Tensor& x, at::IntArrayRef shape);
 /// Sums the last `dims` dimensions.
 at::Tensor sum_last(const at::Tensor& x, int64_t dims);
 /// Throws DomainError "Normal: scale must be > 0, got -1 at [3, 7]" unless all of `ok`.

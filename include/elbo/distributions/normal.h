@@ -15,7 +15,8 @@ class Normal final : public DistributionBase<Normal> {
   /// N(0, 1), of the shape given.
   [[nodiscard]] static Normal standard(at::IntArrayRef shape, const at::TensorOptions& options);
 
-  /// Parameters broadcast to the batch shape; what `expand` only repeats stays as it was given.
+  /// As given, and widened by `expand` only where that does more than repeat: loc and scale
+  /// broadcast to `batch_shape()` and need not have it, as `mean()` and `variance()` do.
   [[nodiscard]] const at::Tensor& loc() const { return loc_; }
   [[nodiscard]] at::Tensor scale() const;
   [[nodiscard]] at::Tensor log_scale() const;
@@ -48,7 +49,7 @@ class Normal final : public DistributionBase<Normal> {
   };
   explicit Normal(Parts parts);
   Normal(Parts parts, std::vector<int64_t> batch_shape);
-  /// x, which a law that was expanded is asked for, of the law's dtype and with its dimensions.
+  /// x of the law's dtype, expanded to the batch shape, which its parameters may not have.
   [[nodiscard]] at::Tensor broadcast(const at::Tensor& x) const;
 
   at::Tensor loc_, scale_, log_var_;

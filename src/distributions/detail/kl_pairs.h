@@ -55,6 +55,15 @@ Law widened(const Law& law) {
                     std::tuple_cat(parameters_of(law)));
 }
 
+/// The common batch shape of q and p, or ShapeError.
+inline std::vector<int64_t> batch_shape_of(const Distribution& q, const Distribution& p) {
+  return broadcast_shape("kl_divergence: batches of q and p", q.batch_shape(), p.batch_shape());
+}
+/// x expanded to it.
+inline at::Tensor expanded(const at::Tensor& x, const Distribution& q, const Distribution& p) {
+  return expanded(x, batch_shape_of(q, p));
+}
+
 /// Registers a formula over laws on the line. It is computed in float64 and rounded, and expanded
 /// to the batch shape; undefined tensors stay so.
 template <class Q, class P, class F>
@@ -64,8 +73,7 @@ void add_on_line(const F& formula) {
     const auto& p = static_cast<const P&>(b);
     at::Tensor kl = formula(widened(q), widened(p));
     if (!kl.defined()) return kl;
-    return kl.to(c10::promoteTypes(dtype_of(q), dtype_of(p)))
-        .expand(broadcast_shape("kl_divergence", q.batch_shape(), p.batch_shape()));
+    return expanded(kl.to(c10::promoteTypes(dtype_of(q), dtype_of(p))), q, p);
   });
 }
 
