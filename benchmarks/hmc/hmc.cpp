@@ -135,13 +135,18 @@ int main(int argc, char** argv) {
   Settings settings;
   CLI::App program("Hamiltonian Monte Carlo beside its gradients and their products.",
                    "elbo_bench_hmc");
-  program.add_option("--threads", settings.threads, "numbers of threads (1,2)")
+  program.add_option("--threads", settings.threads, "numbers of threads")
+      ->capture_default_str()
       ->delimiter(',')
       ->check(bench::kPositive);
-  program.add_option("--pairs", settings.pairs, "blocks of each kind (40)")
+  program.add_option("--pairs", settings.pairs, "blocks of each kind")
+      ->capture_default_str()
       ->check(bench::kPositive);
-  program.add_option("--rows", settings.rows, "data, a chain each (1000)")->check(bench::kPositive);
-  program.add_option("--training-steps", settings.training_steps, "of the model, before (2000)")
+  program.add_option("--rows", settings.rows, "data, a chain each")
+      ->capture_default_str()
+      ->check(bench::kPositive);
+  program.add_option("--training-steps", settings.training_steps, "of the model, before")
+      ->capture_default_str()
       ->check(bench::kPositive);
   program.footer("Example: elbo_bench_hmc --threads 2 --pairs 10");
   bench::parse(program, argc, argv);

@@ -1,9 +1,7 @@
-// EM of a Gaussian mixture with full covariances, as `elbo train --model mixture` runs it.
-//   elbo_bench_mixture THREADS X.npy COMPONENTS [REPEATS]
-//     20 iterations from the first rows: ms an iteration, and the log likelihood
-//   elbo_bench_mixture THREADS stream ROWS
-//     one iteration over rows made as they are read: seconds, and peak memory in MiB
-// Tab-separated, one line.
+// EM of a Gaussian mixture with full covariances, as `elbo train --model mixture` runs it. One
+// line, tab-separated: of a file, 20 iterations from its first rows, ms an iteration (median,
+// least, most) and the log likelihood; of a stream, one iteration over rows made as they are read,
+// seconds, peak memory in MiB and the log likelihood.
 #include "elbo/models/mixture.h"
 
 #include <ATen/ATen.h>
@@ -12,7 +10,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
-#include <cstdlib>
 #include <string>
 #include <vector>
 
@@ -20,6 +17,7 @@
 #include "elbo/data/tensor.h"
 #include "elbo/inference/em.h"
 #include "elbo/kernels/runtime.h"
+#include "support/arguments.h"
 
 namespace {
 
@@ -87,17 +85,24 @@ void from_stream(int64_t total) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc < 4) {
-    std::fprintf(stderr,
-                 "usage: elbo_bench_mixture THREADS (X.npy COMPONENTS [REPEATS] | stream ROWS)\n");
-    return 64;
-  }
-  runtime::tune({.threads = std::atoi(argv[1])});
-  const std::string what = argv[2];
-  const int64_t number = std::atoll(argv[3]);
-  if (what == "stream")
+  int threads = 1;
+  std::string rows;
+  int64_t number = 0, repeats = 3;
+  CLI::App program("EM of a Gaussian mixture with full covariances.", "elbo_bench_mixture");
+  program.add_option("THREADS", threads, "their number")->required()->check(bench::kPositive);
+  program.add_option("ROWS", rows, "X.npy, or stream: rows made as they are read")->required();
+  program.add_option("NUMBER", number, "of components; of a stream's rows")
+      ->required()
+      ->check(bench::kPositive);
+  program.add_option("REPEATS", repeats, "of a file's 20 iterations")
+      ->capture_default_str()
+      ->check(bench::kPositive);
+  program.footer("Example: elbo_bench_mixture 2 stream 10000000");
+  bench::parse(program, argc, argv);
+  runtime::tune({.threads = threads});
+  if (rows == "stream")
     from_stream(number);
   else
-    from_file(what, number, argc > 4 ? std::atoll(argv[4]) : 3);
+    from_file(rows, number, repeats);
   return 0;
 }

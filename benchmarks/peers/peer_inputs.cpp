@@ -2,7 +2,6 @@
 // order and noise, as NPY, with the run's settings in peer.json.
 #include <ATen/ATen.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <filesystem>
 #include <iostream>
@@ -17,6 +16,7 @@
 #include "elbo/evaluation/elbo.h"
 #include "elbo/io/atomic_file.h"
 #include "elbo/models/model.h"
+#include "support/arguments.h"
 
 namespace {
 
@@ -131,13 +131,15 @@ void write_inputs(const fs::path& model_json, int64_t max_steps, const fs::path&
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App program("Writes start, order and noise of a run for a peer program");
+  CLI::App program("Writes start, order and noise of a run for a peer program.",
+                   "elbo_peer_inputs");
   std::string model_json, out;
   int64_t max_steps = 0;
   program.add_option("--model-json", model_json, "model.json of the run")->required();
   program.add_option("--out", out, "the folder to fill")->required();
   program.add_option("--steps", max_steps, "only the first so many updates");
-  CLI11_PARSE(program, argc, argv);
+  program.footer("Example: elbo_peer_inputs --model-json runs/mnist/model.json --out peer");
+  elbo::bench::parse(program, argc, argv);
   try {
     write_inputs(model_json, max_steps, out);
   } catch (const std::exception& e) {

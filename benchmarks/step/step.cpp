@@ -194,6 +194,8 @@ std::vector<Inference> inferences() {
            both, 10'000 / kInferenceRows}};
 }
 
+std::string type_of(const Settings& settings) { return settings.bfloat16 ? "bfloat16" : "float32"; }
+
 /// A line of the table: `step` beside `limit`, ms of `whole` such steps.
 void compare(const std::string& workload, const std::string& program, int threads, int pairs,
              const std::function<void()>& step, const std::function<void()>& limit,
@@ -230,7 +232,7 @@ std::function<void()> floor_of(const Workload& w, const Settings& settings) {
   };
 }
 
-/// How many times as fast the step is on `threads` as on one, and how many times its products are.
+/// Times the step on one thread beside `threads`, and its products likewise.
 void compare_with_one(const Workload& w, const std::string& how, int threads,
                       const Settings& settings) {
   // Not at::set_num_threads, which at each change starts threads of a pool of its own: those look
@@ -242,14 +244,15 @@ void compare_with_one(const Workload& w, const std::string& how, int threads,
     };
   };
   Training one(w, settings), several(w, settings);
-  compare(w.name, "elbo " + how + ", one thread", threads, settings.pairs,
-          on(1, [&] { one.step(); }), on(threads, [&] { several.step(); }));
+  compare(w.name, "speedup " + how, threads, settings.pairs, on(1, [&] { one.step(); }),
+          on(threads, [&] { several.step(); }));
   const auto limit = [&](int count) {
     omp_set_num_threads(count);  // oneDNN plans some products for so many
     return on(count, bench::limit_of(products_of(w), settings.bfloat16));
   };
   const auto of_one = limit(1), of_several = limit(threads);
-  compare(w.name, "limit, one thread", threads, settings.pairs, of_one, of_several);
+  compare(w.name, "speedup limit " + type_of(settings), threads, settings.pairs, of_one,
+          of_several);
 }
 
 /// A step that instructions.py finds by name.
@@ -257,8 +260,9 @@ __attribute__((noinline)) void counted_step(Training& training) { training.step(
 
 void run(const Workload& w, int threads, const Settings& settings) {
   runtime::tune({.threads = threads});
-  const std::string how = settings.optimizer + (settings.bfloat16 ? " bfloat16" : " float32") +
-                          (settings.device.is_cpu() ? "" : " " + settings.device.str());
+  const std::string how = settings.optimizer + " " + type_of(settings) +
+                          (settings.device.is_cpu() ? "" : " " + settings.device.str()) +
+                          (settings.planned ? "" : " unplanned");
   const auto limit = settings.device.is_cpu() ? bench::limit_of(products_of(w), settings.bfloat16)
                                               : bench::limit_on(settings.device, products_of(w));
   if (settings.floor)
@@ -271,8 +275,7 @@ void run(const Workload& w, int threads, const Settings& settings) {
     return;
   }
   compare(
-      w.name, "elbo " + how + (settings.planned ? "" : " unplanned"), threads, settings.pairs,
-      [&] { training.step(); }, limit);
+      w.name, "elbo " + how, threads, settings.pairs, [&] { training.step(); }, limit);
 }
 
 void run_inference(int threads, int pairs) {
@@ -302,30 +305,39 @@ int main(int argc, char** argv) {
                   "w1, w2, w3 or w5, or w6: inference, ms of 1e6 rows encoded, 1e5 "
                   "codes decoded and the bound of 1e4 rows (all)")
       ->check(CLI::IsMember(known));
-  program.add_option("--threads", threads, "numbers of threads (1,2)")
+  program.add_option("--threads", threads, "numbers of threads")
+      ->capture_default_str()
       ->delimiter(',')
+      ->allow_extra_args(false)
       ->check(bench::kPositive);
-  program.add_option("--pairs", settings.pairs, "blocks of each kind (40)")
+  program.add_option("--pairs", settings.pairs, "blocks of each kind")
+      ->capture_default_str()
       ->check(bench::kPositive);
-  program.add_option("--optimizer", settings.optimizer, "adam, adagrad or sgd (adam)")
+  program.add_option("--optimizer", settings.optimizer, "of the step")
+      ->capture_default_str()
       ->check(CLI::IsMember({"adam", "adagrad", "sgd"}));
   program.add_flag("--bfloat16", settings.bfloat16, "products in bfloat16, of both");
   program.add_flag("--unplanned", unplanned, "run the programs at every step");
-  program.add_flag(
+  auto* floor = program.add_flag(
       "--floor", settings.floor,
       "take for the step its products and one look at each parameter, its gradient and "
       "the optimiser's state, which no step can do without");
-  program.add_flag("--speedup", settings.speedup,
-                   "the step, and its products, on one thread beside the same on these: the ratio "
-                   "says how many times as fast that is");
+  auto* speedup =
+      program.add_flag("--speedup", settings.speedup,
+                       "the step, and its products, on one thread beside the same on these: the "
+                       "ratio says how many times as fast that is");
   program
       .add_option(
           "--steps", settings.steps,
           "make so many, after the plan's recording, and measure nothing: for instructions.py")
-      ->check(bench::kPositive);
+      ->check(bench::kPositive)
+      ->excludes(floor)
+      ->excludes(speedup);
+  speedup->excludes(floor);
   program
       .add_option("--device", device,
-                  "cuda: step and products as graphs of it, each waited for once a step (cpu)")
+                  "cuda: step and products as graphs of it, each waited for once a step")
+      ->capture_default_str()
       ->check(CLI::IsMember({"cpu", "cuda"}));
   program.footer("Example: elbo_bench_step w1 w3 --threads 2 --pairs 40");
   bench::parse(program, argc, argv);
@@ -334,14 +346,14 @@ int main(int argc, char** argv) {
   const bool on_cpu = settings.device.is_cpu();
   if (!on_cpu && (settings.bfloat16 || settings.floor || settings.speedup || names.contains("w6")))
     return refuse(
-        bench::kUsage,
+        EX_USAGE,
         "--device cuda: expected w1, w2, w3 or w5 in float32, without --floor or --speedup");
   if (settings.speedup && names.contains("w6"))
-    return refuse(bench::kUsage, "--speedup: expected training steps, w1, w2, w3 or w5");
+    return refuse(EX_USAGE, "--speedup: expected training steps, w1, w2, w3 or w5");
   if (!on_cpu && !(at::hasCUDA() && Plan::can_record(settings.device)))
-    return refuse(78, "--device cuda: this build or this machine has none");
+    return refuse(EX_CONFIG, "--device cuda: this build or this machine has none");
   if (settings.bfloat16 && !has_bfloat16_products())
-    return refuse(78, "--bfloat16: this processor does not multiply it");
+    return refuse(EX_CONFIG, "--bfloat16: this processor does not multiply it");
   std::printf("workload\tprogram\tthreads\tms\tmin\tmax\tlimit_ms\tratio\tlow\thigh\n");
   const auto& chosen = names.empty() ? known : names;
   for (const auto& w : workloads())

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """One table of training steps: elbo, the matrix products' limit and the floor that memory sets
 (step.cpp), plain libtorch (peer.cpp), and Python PyTorch (peer.py), as installed and as tuned as
-their settings go. The peers' ratios are to the limit of the same workload, type and threads. In rows
-that end in "one thread" the limit is the same on more, and the ratio how many times as fast that is.
+their settings go. The peers' ratios are to the limit of the same workload, type and threads. In
+rows that begin with "speedup" the step, or its products, runs on one thread and the limit is the same
+on more: the ratio says how many times as fast that is.
 
     table.py BUILD_DIR [--workloads w1,w2,w3,w5] [--threads 1,2] [--pairs 40]
 
