@@ -35,7 +35,8 @@ class FlatParameters {
   [[nodiscard]] const std::vector<Segment>& segments() const { return segments_; }
   [[nodiscard]] const Segment& segment(const std::string& name) const;
   [[nodiscard]] const NamedParameters& named() const { return named_; }
-  /// Of a buffer like `values` [P], what is each parameter's: views, by name after `prefix`.
+  /// A buffer [P] laid out as `values` is: a view for each parameter, of its shape, by `prefix` and
+  /// the parameter's name.
   [[nodiscard]] NamedParameters views_of(const at::Tensor& buffer,
                                          const std::string& prefix = "") const;
   /// The whole buffer.

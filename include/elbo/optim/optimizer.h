@@ -36,8 +36,9 @@ class Optimizer {
   /// Moves the parameters of one segment, a block at a time.
   /// **Throws** NumericError where the gradient is not finite, having moved by 0 in its place.
   virtual Seen step(FlatParameters& parameters, const Segment& segment) = 0;
-  /// State to be saved and put back: what it keeps for each parameter, by `first.NAME`, and for
-  /// each segment. Tensors are shared, not copied. `parameters` are those it was made for.
+  /// State to be saved and put back, by name: KIND.PARAMETER for what is kept for each parameter
+  /// (Adam: first, second; Adagrad: sum), steps.SEGMENT for Adam's counts. Shares memory with the
+  /// optimiser. `parameters` are those it was made for.
   [[nodiscard]] virtual std::map<std::string, at::Tensor> state(
       const FlatParameters& parameters) const = 0;
   [[nodiscard]] virtual std::string name() const = 0;

@@ -5,6 +5,7 @@
 #include <ATen/ATen.h>
 #include <dlfcn.h>
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 
 #include <atomic>
@@ -70,6 +71,25 @@ int64_t page_faults() {
   return usage.ru_minflt + usage.ru_majflt;
 }
 
+template <class F>
+int64_t times_with_new_pages(int64_t first, int64_t last, const F& f) {
+  int64_t times = 0;
+  for (int64_t t = first; t < last; ++t) {
+    const int64_t faults = page_faults();
+    f(t);
+    if (page_faults() > faults) ++times;
+  }
+  return times;
+}
+
+void write_to_a_new_page() {
+  constexpr size_t kPage = 4096;
+  void* page = mmap(nullptr, kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  ASSERT_NE(page, MAP_FAILED);
+  *static_cast<volatile char*>(page) = 1;
+  munmap(page, kPage);
+}
+
 TEST(StepMemory, TakesNothingFromTheSystemAfterTenSteps) {
 #if defined(__SANITIZE_ADDRESS__)
   GTEST_SKIP() << "the sanitizer's allocator takes what it likes";
@@ -95,22 +115,19 @@ TEST(StepMemory, TakesNothingFromTheSystemAfterTenSteps) {
   const int64_t first = math::has_avx512() ? 10 : 100;
   for (int64_t t = 0; t < first; ++t) step(t);
   large_blocks = 0;
-  int64_t steps_with_new_pages = 0;
   counting = true;
-  for (int64_t t = first; t < first + 50; ++t) {
-    const int64_t faults = page_faults();
-    step(t);
-    if (page_faults() > faults) ++steps_with_new_pages;
-  }
+  const int64_t steps_with_new_pages = times_with_new_pages(first, first + 50, step);
   counting = false;
   EXPECT_EQ(large_blocks, 0);
   if (math::has_avx512()) {
     EXPECT_EQ(of_onednn, 0);
   }
-  // The heap of small blocks still grows, by 4 pages in 3000 steps when measured; memory that went
-  // back to the system would have to be taken anew in every step.
-  EXPECT_LE(steps_with_new_pages, 3);
+  // The heap of small blocks still grows, by 4 pages in 3000 steps when measured, and oneDNN's
+  // blocks move: 0 or 1 of the 50. Memory that goes back to the system is taken anew in every step,
+  // 50 of them where glibc is told to keep none.
+  EXPECT_LE(steps_with_new_pages, 5);
   // The counters count.
+  EXPECT_EQ(times_with_new_pages(0, 50, [](int64_t) { write_to_a_new_page(); }), 50);
   counting = true;
   std::free(std::malloc(kLarge));
   counting = false;
