@@ -51,6 +51,9 @@ TEST(LogSumExp, OfNothingIsMinusInfinityWithoutASlope) {
   // What is not a number stays so.
   x[1][3] = NAN;
   EXPECT_TRUE(std::isnan(log_sum_exp(x, 0)[0][3].item<double>()));
+  const auto of_nan = both(log_sum_exp, x, 0).second.isnan();
+  EXPECT_TRUE(of_nan.select(1, 3).all().item<bool>());
+  EXPECT_EQ(of_nan.sum().item<int64_t>(), 3) << "of its own column alone";
   x[1][3] = INFINITY;
   EXPECT_FALSE(std::isfinite(log_sum_exp(x, 0)[0][3].item<double>()));
 }
