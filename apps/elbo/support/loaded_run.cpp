@@ -152,8 +152,7 @@ void add_rows_arguments(CLI::App& command, RowsArguments& which, const std::stri
       .add_option("--part", which.part, "rows to use (auto: test of a known set, all of a file)")
       ->check(CLI::IsMember({"auto", "train", "test", "all"}))
       ->default_str("auto");
-  command.add_option("--limit", which.limit, "only the first so many rows")
-      ->check(integer(1));
+  command.add_option("--limit", which.limit, "only the first so many rows")->check(integer(1));
   add_seed(command, which.seed, "of " + draws);
 }
 
