@@ -263,11 +263,11 @@ void run(const Workload& w, int threads, const Settings& settings) {
   const std::string how = settings.optimizer + " " + type_of(settings) +
                           (settings.device.is_cpu() ? "" : " " + settings.device.str()) +
                           (settings.planned ? "" : " unplanned");
+  if (settings.speedup) return compare_with_one(w, how, threads, settings);
   const auto limit = settings.device.is_cpu() ? bench::limit_of(products_of(w), settings.bfloat16)
                                               : bench::limit_on(settings.device, products_of(w));
   if (settings.floor)
     return compare(w.name, "floor " + how, threads, settings.pairs, floor_of(w, settings), limit);
-  if (settings.speedup) return compare_with_one(w, how, threads, settings);
   Training training(w, settings);
   if (settings.steps > 0) {
     for (int i = 0; i < 8; ++i) training.step();

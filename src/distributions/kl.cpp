@@ -142,7 +142,8 @@ MonteCarloKl monte_carlo_kl(const Distribution& q, const Distribution& p, const 
   if (n < 2)
     throw ConfigError("monte_carlo_kl: n = " + std::to_string(n) + "; expected at least 2 draws");
   const at::NoGradGuard no_grad;
-  const auto batch = detail::batch_shape_of(q, p);
+  const auto batch = detail::broadcast_shape("monte_carlo_kl: batches of q and p", q.batch_shape(),
+                                             p.batch_shape());
   const auto wide = q.expand(batch);
   const auto x = wide->sample(noise.draws(n), {n});
   const auto terms = (wide->log_prob(x) - p.log_prob(x)).to(at::kDouble);

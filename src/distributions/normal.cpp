@@ -1,6 +1,7 @@
 #include "elbo/distributions/normal.h"
 
 #include <ATen/ATen.h>
+#include <ATen/ExpandUtils.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -134,8 +135,7 @@ at::Tensor Normal::mode() const { return mean(); }
 Constraint Normal::support() const { return Constraint::Kind::kReal; }
 
 DistributionPtr Normal::expand(at::IntArrayRef batch_shape) const {
-  if (detail::broadcast_shape("Normal: batch and expand's", this->batch_shape(), batch_shape) !=
-      batch_shape)
+  if (!at::is_expandable_to(this->batch_shape(), batch_shape))
     throw ShapeError(fmt::format("Normal: a batch of shape [{}] does not expand to [{}]",
                                  fmt::join(this->batch_shape(), ", "),
                                  fmt::join(batch_shape, ", ")));

@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <charconv>
-
 namespace elbo::cli {
 
 CLI::Validator integer(int64_t least, int64_t most) {
@@ -12,10 +10,8 @@ CLI::Validator integer(int64_t least, int64_t most) {
   const auto range =
       has_most ? fmt::format("from {} to {}", least, most) : fmt::format(">= {}", least);
   const auto refuse = [=](const std::string& text) -> std::string {
-    int64_t value = 0;
-    const char* last = text.data() + text.size();
-    const auto [end, error] = std::from_chars(text.data(), last, value);
-    if (error == std::errc() && end == last && value >= least && value <= most) return "";
+    const auto value = number_in<int64_t>(text);
+    if (value && *value >= least && *value <= most) return "";
     return fmt::format("'{}'; expected an integer {}", text, range);
   };
   const auto in_help = has_most     ? fmt::format("{}-{}", least, most)

@@ -2,11 +2,24 @@
 #pragma once
 
 #include <CLI/App.hpp>
+#include <charconv>
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <string>
+#include <string_view>
 
 namespace elbo::cli {
+
+/// The number that the whole of `text` is.
+template <class T>
+[[nodiscard]] std::optional<T> number_in(std::string_view text) {
+  T value{};
+  const char* last = text.data() + text.size();
+  const auto [end, error] = std::from_chars(text.data(), last, value);
+  if (error != std::errc() || end != last) return std::nullopt;
+  return value;
+}
 
 /// The check of an option: an integer from `least` to `most`, in digits. Without `most`,
 /// `least` is 0 or 1.

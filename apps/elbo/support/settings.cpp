@@ -4,11 +4,11 @@
 
 #include <CLI/Config.hpp>
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "elbo/error.h"
+#include "support/arguments.h"
 
 namespace elbo::cli {
 namespace {
@@ -22,12 +22,11 @@ constexpr const char *kVae = "vae", *kMixture = "mixture", *kSemi = "semi-superv
 
 template <class T>
 T parse_number(const Setting& setting, std::string_view text) {
-  T value{};
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size() ||
-      !std::isfinite(static_cast<double>(value)) || static_cast<double>(value) < setting.low)
+  const auto value = number_in<T>(text);
+  if (!value || !std::isfinite(static_cast<double>(*value)) ||
+      static_cast<double>(*value) < setting.low)
     throw ConfigError(fmt::format("--{} = '{}'; expected {}", setting.name, text, setting.range));
-  return value;
+  return *value;
 }
 
 std::vector<int64_t> parse_list(const Setting& setting, const std::string& text) {

@@ -39,31 +39,25 @@ auto for_machine() {
 
 }  // namespace
 
-struct Arithmetic::Entry {
-  size_t arity;
-  bool has_alpha;  // a factor of b, which must be 1
-  Run run;
-};
-
-const Arithmetic::Entry* Arithmetic::find(const c10::OperatorName& name) {
-  static const std::map<std::string, Entry> table = {
-      {"aten::add", {2, true, for_machine<std::plus<>>()}},
-      {"aten::sub", {2, true, for_machine<std::minus<>>()}},
-      {"aten::mul", {2, false, for_machine<std::multiplies<>>()}},
-      {"aten::neg", {1, false, for_machine<std::negate<>>()}}};
-  const auto found = table.find(name.name);
-  return found == table.end() ? nullptr : &found->second;
-}
-
 Arithmetic::Arithmetic(Run run, at::Tensor a, at::Tensor b, at::Tensor out)
     : run_(run), a_(std::move(a)), b_(std::move(b)), out_(std::move(out)) {}
 
 std::optional<Arithmetic> Arithmetic::of(const c10::OperatorName& name,
                                          const std::vector<c10::IValue>& inputs,
                                          const std::vector<at::Tensor>& results) {
-  const Entry* entry = find(name);
-  if (entry == nullptr || results.size() != 1) return std::nullopt;
-  const auto& [arity, has_alpha, run] = *entry;
+  struct Entry {
+    size_t arity;
+    bool has_alpha;  // a factor of b, which must be 1
+    Run run;
+  };
+  static const std::map<std::string, Entry> table = {
+      {"aten::add", {2, true, for_machine<std::plus<>>()}},
+      {"aten::sub", {2, true, for_machine<std::minus<>>()}},
+      {"aten::mul", {2, false, for_machine<std::multiplies<>>()}},
+      {"aten::neg", {1, false, for_machine<std::negate<>>()}}};
+  const auto found = table.find(name.name);
+  if (found == table.end() || results.size() != 1) return std::nullopt;
+  const auto& [arity, has_alpha, run] = found->second;
   if (inputs.size() < arity || !inputs[0].isTensor() || !inputs[arity - 1].isTensor())
     return std::nullopt;
   if (has_alpha && !(inputs.size() > 2 && inputs[2].isScalar() && inputs[2].toScalar().equal(1)))

@@ -31,8 +31,6 @@ class Arithmetic {
 
  private:
   using Run = void (*)(const Rows&, const Block&);
-  struct Entry;
-  static const Entry* find(const c10::OperatorName& name);
   Arithmetic(Run run, at::Tensor a, at::Tensor b, at::Tensor out);
 
   Run run_;
